@@ -1,0 +1,117 @@
+#include "apps/cli/cmd_simulate.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <utility>
+
+#include "reports/output_file.h"
+#include "reports/render_json.h"
+#include "reports/render_text.h"
+#include "reports/report_builder.h"
+#include "reports/trace.h"
+#include "sim/analysis/evaluate.h"
+
+namespace shardwise {
+namespace {
+
+// A scenario file that simulates the same, each key with its origin.
+std::string ConfigText(const Scenario& scenario) {
+  constexpr std::string_view kSim = "sim.";
+  std::string maxtext = "maxtext:\n", sim = "sim:\n", flags = "xla_flags:\n";
+  for (const ResolvedKey& key : scenario.keys) {
+    const bool ours = key.name.starts_with(kSim);
+    (ours ? sim : maxtext) += fmt::format(
+        "  {}: {}  # {}\n", key.name.substr(ours ? kSim.size() : 0), key.value, key.origin);
+  }
+  for (const std::string& flag : scenario.xla_flags) flags += fmt::format("- {}\n", flag);
+  return maxtext + sim + (scenario.xla_flags.empty() ? "" : flags);
+}
+
+const Table& CsvTable(const Report& report, std::string_view name) {
+  if (name == "ops") return report.ops;
+  if (name == "collectives") return report.collectives;
+  if (name == "causes") return report.causes;
+  if (name == "memory") return report.live_at_peak;
+  return report.summary;
+}
+
+std::string Render(const Report& report, const SimulateOptions& options) {
+  if (options.format == Format::kJson) return RenderJson(report);
+  if (options.format == Format::kCsv) return RenderCsv(CsvTable(report, options.table));
+  return RenderText(report);
+}
+
+// Report and trace appear both or not at all.
+int WriteResults(const std::string& text, const Evaluation& evaluation,
+                 const SimulateOptions& options, Streams io) {
+  std::optional<OutputFile> trace, report;
+  if (!options.trace.empty()) {
+    StatusOr<OutputFile> file = OutputFile::Prepare(options.trace, RenderTrace(evaluation));
+    if (!file.ok()) return Fail(file.status(), io);
+    trace.emplace(std::move(*file));
+  }
+  if (options.output != "-") {
+    StatusOr<OutputFile> file = OutputFile::Prepare(options.output, text);
+    if (!file.ok()) return Fail(file.status(), io);
+    report.emplace(std::move(*file));
+  }
+  for (std::optional<OutputFile>* file : {&trace, &report}) {
+    if (!file->has_value()) continue;
+    if (const Status written = (*file)->Commit(); !written.ok()) return Fail(written, io);
+  }
+  if (options.output == "-") io.out << text;
+  return kExitOk;
+}
+
+}  // namespace
+
+int RunSimulate(const SimulateOptions& options, Streams io) {
+  StatusOr<Scenario> scenario = LoadScenario(options.inputs);
+  if (!scenario.ok()) return Fail(scenario.status(), io);
+  if (options.show_config) {
+    const std::string text =
+        options.format == Format::kJson ? RenderJson(scenario->keys) : ConfigText(*scenario);
+    return Emit(text, options.output, io);
+  }
+  const StatusOr<std::unique_ptr<Evaluation>> evaluated = Evaluate(*std::move(scenario));
+  if (!evaluated.ok()) return Fail(evaluated.status(), io);
+  const Report report = BuildReport(**evaluated);
+  const int code = WriteResults(Render(report, options), **evaluated, options, io);
+  if (code != kExitOk || report.memory.fits) return code;
+  io.err << "shardwise: error: simulated: " << report.memory.out_of_memory << "\n";
+  return options.allow_oom ? kExitOk : kExitDoesNotFit;
+}
+
+std::string_view SimulateHelp() {
+  return R"(shardwise simulate [FILE|key=value]... [options]
+
+Prices one training step: how long it takes, what it holds in memory, and why.
+A FILE is a MaxText yml or a scenario file; the name of a built-in scenario
+(IW-07) works too. key=value is any MaxText key, or a sim.* key. Later ones win.
+
+  --format FORMAT   text (default), json, or csv
+  --table TABLE     of csv: summary (default), ops, collectives, causes, memory
+  --trace FILE      also writes the step as a Perfetto trace
+  -o, --output FILE writes the report to FILE, which appears whole or not at
+                    all; - (default) is standard output
+  --policy POLICY   order of kernels: program-order, latency-hiding (default),
+                    or ideal; the same as sim.policy=POLICY
+  --show-config     simulates nothing; prints every key with value and origin,
+                    as a scenario file
+  --allow-oom       exit code 0 also when the step does not fit
+  -h, --help        prints this text
+
+Exit codes: 0 done, 2 bad usage or configuration, 3 does not fit (the report is
+printed all the same), 4 not modelled, 6 cannot read or write, 70 internal
+error.
+
+Examples:
+  shardwise simulate IW-07
+  shardwise simulate IW-07 per_device_batch_size=4 --format json -o step.json
+  shardwise simulate model_name=llama3.1-8b compile_topology=v5p-16 \
+      ici_fsdp_parallelism=8 per_device_batch_size=2 --trace step.pftrace
+)";
+}
+
+}  // namespace shardwise

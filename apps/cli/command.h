@@ -1,0 +1,38 @@
+// What the commands of the tool share: streams, exit codes, where results go.
+#pragma once
+
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/base/status.h"
+
+namespace shardwise {
+
+// Results go to `out`, everything else to `err`.
+struct Streams {
+  std::ostream& out;
+  std::ostream& err;
+};
+
+// Exit codes of the tool.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitUsage = 2;        // bad usage or configuration
+inline constexpr int kExitDoesNotFit = 3;   // valid, simulated, and larger than the memory
+inline constexpr int kExitNotModelled = 4;  // valid, but nothing here models it
+inline constexpr int kExitIo = 6;           // a file cannot be read or written
+inline constexpr int kExitInternal = 70;    // a bug of this program
+
+enum class Format : uint8_t { kText, kJson, kCsv, kMarkdown };
+
+// Exit code of a failed status.
+int ExitCodeOf(const Status& status);
+// Prints "shardwise: error: ..." (diagnostics with a place of their own as they are) and returns
+// the exit code.
+int Fail(const Status& status, Streams io);
+// Writes a result to `path`, "-" for standard output; returns the exit code.
+int Emit(const std::string& text, const std::string& path, Streams io);
+
+}  // namespace shardwise

@@ -1,0 +1,272 @@
+#include "apps/cli/run_main.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "apps/cli/help.h"
+#include "apps/cli/parse.h"
+#include "reports/test_util.h"
+
+namespace shardwise {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Result {
+  int code = 0;
+  std::string out, err;
+};
+
+Result Shardwise(const std::vector<std::string>& arguments) {
+  std::ostringstream out, err;
+  const int code = RunMain(arguments, {out, err});
+  return {code, out.str(), err.str()};
+}
+
+Result Simulate(const std::vector<std::string>& more) {
+  std::vector<std::string> arguments = MiniArguments(more);
+  arguments.insert(arguments.begin(), "simulate");
+  return Shardwise(arguments);
+}
+
+// A folder that is gone afterwards.
+struct Folder {
+  Folder()
+      : path(testing::TempDir() + "sw_cli_" +
+             testing::UnitTest::GetInstance()->current_test_info()->name() +
+             std::to_string(::getpid())) {
+    fs::create_directories(path);
+  }
+  ~Folder() { fs::remove_all(path); }
+  std::string File(const std::string& name) const { return path + "/" + name; }
+  size_t Entries() const {
+    return static_cast<size_t>(std::distance(fs::directory_iterator(path), {}));
+  }
+  std::string path;
+};
+
+TEST(Cli, VersionAndHelp) {
+  const Result version = Shardwise({"version"});
+  EXPECT_EQ(version.code, 0);
+  EXPECT_EQ(version.out, "shardwise 0.1.0, MaxText semantics e591f30\n");
+  EXPECT_EQ(Shardwise({"--version"}).out, version.out);
+  EXPECT_EQ(Shardwise({"help"}).out, Shardwise({"--help"}).out);
+  EXPECT_EQ(Shardwise({"help", "graph"}).out, std::string(GraphHelp()));
+  EXPECT_EQ(Shardwise({"graph", "-h"}).out, std::string(GraphHelp()));
+  EXPECT_EQ(Shardwise({"simulate", "IW-07", "--help"}).out, std::string(SimulateHelp()));
+}
+
+// Every option the parser takes is explained, every verb has an example, all fits a terminal.
+TEST(Cli, HelpNamesEveryOption) {
+  const std::string all = Shardwise({"help", "--all"}).out;
+  for (const Verb& verb : Verbs()) {
+    const std::string text(verb.help());
+    EXPECT_NE(all.find(text), std::string::npos) << verb.name;
+    EXPECT_NE(text.find("Example"), std::string::npos) << verb.name;
+    EXPECT_TRUE(text.starts_with("shardwise " + std::string(verb.name))) << verb.name;
+    const std::vector<std::string> names = OptionNames(verb.name);
+    EXPECT_FALSE(names.empty()) << verb.name;
+    for (const std::string& option : names) {
+      EXPECT_NE(text.find(option), std::string::npos) << verb.name << " " << option;
+    }
+    for (const std::string& line : LinesOf(text)) EXPECT_LE(line.size(), 80u) << line;
+  }
+}
+
+TEST(Cli, BadUsageExitsTwoAndSuggests) {
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string says;
+  };
+  const std::vector<Case> cases = {
+      {{}, "no verb"},
+      {{"simulat"}, "did you mean 'simulate'?"},
+      {{"help", "grph"}, "did you mean 'graph'?"},
+      {{"simulate", "--fromat", "json", "IW-07"}, "did you mean '--format'?"},
+      {{"simulate", "IW-07", "--format", "jsno"}, "did you mean 'json'?"},
+      {{"simulate", "IW-07", "--format"}, "--format"},
+      {{"simulate"}, "nothing to simulate"},
+      {{"simulate", "IW-07", "--table", "ops"}, "--table needs --format csv"},
+      {{"simulate", "IW-07", "--format", "csv", "--table", "op"}, "expected summary, ops"},
+      {{"simulate", "IW-07", "--policy", "fastest"}, "fastest"},
+      {{"simulate", "IW-07", "--trace", "-"}, "--trace needs a file"},
+      {{"simulate", "IW-07", "--trace", "x", "-o", "x"}, "the same file"},
+      {{"simulate", "per_device_batchsize=2"}, "did you mean 'per_device_batch_size'?"},
+      {{"graph"}, "no program"},
+      {{"chips", "v7"}, "unknown chip"},
+      {{"ops", "add"}, "takes no arguments"},
+      {{"keys", "no_key_is_called_so"}, "no key contains"},
+  };
+  for (const Case& c : cases) {
+    const Result result = Shardwise(c.arguments);
+    EXPECT_EQ(result.code, 2) << c.says;
+    EXPECT_EQ(result.out, "") << c.says;
+    EXPECT_NE(result.err.find(c.says), std::string::npos) << c.says << " in:\n" << result.err;
+  }
+}
+
+TEST(Cli, SimulatePrintsOnlyTheResult) {
+  const Result result = Simulate({});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.err, "");
+  EXPECT_NE(result.out.find("completed step: 0, seconds: "), std::string::npos);
+}
+
+TEST(Cli, PolicyIsTheSameAsItsKey) {
+  const auto step = [](const std::vector<std::string>& more) {
+    const Result result = Simulate(more);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return nlohmann::json::parse(result.out);
+  };
+  const auto by_option = step({"--format", "json", "--policy", "program-order"});
+  const auto by_key = step({"--format", "json", "sim.policy=program-order"});
+  EXPECT_EQ(by_option["policy"], "program-order");
+  EXPECT_EQ(by_option["step_time_ps"], by_key["step_time_ps"]);
+}
+
+TEST(Cli, CsvTablesHaveTheirColumns) {
+  const auto header = [](const std::string& table) {
+    const Result result = Simulate({"--format=csv", "--table", table});
+    EXPECT_EQ(result.code, 0) << table;
+    EXPECT_GT(LinesOf(result.out).size(), 1u) << table;
+    return result.out.substr(0, result.out.find("\r\n"));
+  };
+  EXPECT_EQ(header("causes"), "group,cause,phase,time_ps,fraction");
+  EXPECT_EQ(header("memory"), "name,scope,role,shape,bytes,fraction");
+  EXPECT_TRUE(header("ops").starts_with("rank,program_id,category,hlo_op_name,"));
+  EXPECT_TRUE(header("collectives").starts_with("kind,axes,group,links,"));
+  EXPECT_TRUE(header("summary").starts_with("id,model_name,topology,"));
+}
+
+TEST(Cli, DoesNotFitIsAReportAndExitThree) {
+  const std::vector<std::string> large = {"simulate",
+                                          "model_name=llama3.1-8b",
+                                          "compile_topology=v6e-1",
+                                          "ici_fsdp_parallelism=1",
+                                          "per_device_batch_size=1",
+                                          "max_target_length=1024"};
+  const Result result = Shardwise(large);
+  EXPECT_EQ(result.code, 3);
+  EXPECT_TRUE(result.err.starts_with(
+      "shardwise: error: simulated: Ran out of memory in memory space hbm. Used "))
+      << result.err;
+  EXPECT_NE(result.out.find("completed step: 0, seconds: "), std::string::npos);
+  EXPECT_NE(result.out.find("does not fit"), std::string::npos);
+  std::vector<std::string> allowed = large;
+  allowed.push_back("--allow-oom");
+  EXPECT_EQ(Shardwise(allowed).code, 0);
+}
+
+TEST(Cli, NotModelledExitsFour) {
+  const Result result =
+      Shardwise({"simulate", "model_name=deepseek3-671b", "compile_topology=v5p-8",
+                 "ici_fsdp_parallelism=4", "per_device_batch_size=1"});
+  EXPECT_EQ(result.code, 4) << result.err;
+  EXPECT_EQ(result.out, "");
+}
+
+TEST(Cli, UnreadableAndUnwritableExitSix) {
+  const Folder folder;
+  EXPECT_EQ(Shardwise({"simulate", folder.File("none.yml")}).code, 6);
+  EXPECT_EQ(Shardwise({"accuracy", folder.path}).code, 6);  // holds no scenario
+  for (const std::string option : {"-o", "--trace"}) {
+    const Result result = Simulate({option, folder.File("none/r")});
+    EXPECT_EQ(result.code, 6) << option;
+    EXPECT_EQ(result.out, "");
+    EXPECT_NE(result.err.find("cannot write"), std::string::npos) << result.err;
+  }
+  EXPECT_EQ(Simulate({"-o", "/dev/full"}).code, 6);
+  // A trace that could be written is not left beside a report that could not.
+  const Result both =
+      Simulate({"--trace", folder.File("t.pftrace"), "-o", folder.File("none/r.txt")});
+  EXPECT_EQ(both.code, 6);
+  EXPECT_EQ(folder.Entries(), 0u);
+}
+
+TEST(Cli, FilesHoldWhatStandardOutputWould) {
+  const Folder folder;
+  const std::string path = folder.File("report.json");
+  const Result to_file = Simulate({"--format", "json", "-o", path});
+  EXPECT_EQ(to_file.code, 0);
+  EXPECT_EQ(to_file.out, "");
+  EXPECT_EQ(ReadWhole(path), Simulate({"--format", "json"}).out);
+  EXPECT_EQ(Simulate({"--trace", folder.File("t.pftrace")}).code, 0);
+  EXPECT_GT(fs::file_size(folder.File("t.pftrace")), 1000u);
+  EXPECT_EQ(folder.Entries(), 2u);
+}
+
+// A full standard output is an error, not silence.
+TEST(Cli, FullStandardOutputExitsSix) {
+  std::ofstream full("/dev/full");
+  std::ostringstream err;
+  EXPECT_EQ(RunMain({"ops"}, {full, err}), 6);
+  EXPECT_EQ(err.str(), "shardwise: error: cannot write standard output\n");
+}
+
+TEST(Cli, ShownConfigSimulatesTheSame) {
+  const Folder folder;
+  const Result shown = Simulate({"--show-config"});
+  EXPECT_EQ(shown.code, 0);
+  EXPECT_NE(shown.out.find("  per_device_batch_size: 1  # argument 4\n"), std::string::npos);
+  EXPECT_NE(shown.out.find("  base_emb_dim: 32  # configs/models/llama-mini.yml:2\n"),
+            std::string::npos);
+  const auto step_of = [](const std::string& name) {
+    const Result result = Shardwise({"simulate", name, "--format", "json"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return nlohmann::json::parse(result.out)["step_time_ps"].get<int64_t>();
+  };
+  for (const std::string id : {"IW-07", "P-02"}) {
+    const std::string path = folder.File(id + ".yml");
+    EXPECT_EQ(Shardwise({"simulate", id, "--show-config", "-o", path}).code, 0);
+    EXPECT_EQ(step_of(path), step_of(id)) << id;
+  }
+}
+
+TEST(Cli, GraphIsAProgram) {
+  std::vector<std::string> arguments = MiniArguments();
+  arguments.insert(arguments.begin(), "graph");
+  const Result whole = Shardwise(arguments);
+  EXPECT_EQ(whole.code, 0) << whole.err;
+  EXPECT_EQ(whole.out.find("all_gather"), std::string::npos);
+  arguments.push_back("--partitioned");
+  const Result local = Shardwise(arguments);
+  EXPECT_EQ(local.code, 0) << local.err;
+  EXPECT_NE(local.out.find("all_gather"), std::string::npos);
+}
+
+TEST(Cli, AccuracyOfOneScenario) {
+  const Result result = Shardwise({"accuracy", "IW-07", "--format", "json"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  ASSERT_EQ(json["rows"].size(), 1u);
+  EXPECT_EQ(json["rows"][0]["id"], "IW-07");
+  const double predicted = json["rows"][0]["predicted_s"], measured = json["rows"][0]["measured_s"];
+  EXPECT_NEAR(json["rows"][0]["error"].get<double>(), predicted / measured - 1, 1e-12);
+}
+
+TEST(Cli, AccuracyGoesOnAfterAFailure) {
+  const Result result = Shardwise({"accuracy", "IW-07", "IW-0O", "--format", "csv"});
+  EXPECT_EQ(result.code, 6);
+  EXPECT_EQ(LinesOf(result.out).size(), 3u);
+  EXPECT_NE(result.err.find("did you mean 'IW-0"), std::string::npos) << result.err;
+}
+
+TEST(Cli, ListingsCoverAllChips) {
+  const std::string markdown = Shardwise({"chips", "--format", "markdown"}).out;
+  for (const char* chip : {"v4", "v5e", "v5p", "v6e", "tpu7x"}) {
+    EXPECT_NE(markdown.find(std::string("\n## ") + chip + "\n"), std::string::npos) << chip;
+  }
+  EXPECT_NE(Shardwise({"ops"}).out.find("\neinsum  (matmul, compute, differentiable: yes)\n"),
+            std::string::npos);
+  EXPECT_NE(Shardwise({"keys", "remat_policy"}).out.find("remat_policy"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace shardwise

@@ -1,0 +1,21 @@
+// From an evaluation to a report.
+#pragma once
+
+#include <string>
+
+#include "reports/report.h"
+#include "sim/analysis/evaluate.h"
+
+namespace shardwise {
+
+Report BuildReport(const Evaluation& evaluation);
+
+// Which resource the step is up against, by XProf's suggestion thresholds: collective-bound from
+// 30 % of the step waiting for collectives; compute-bound with the matrix unit above 70 % and HBM
+// below 50 %, memory-bound the reverse; else "no single bound".
+std::string VerdictOf(double mxu_utilization, double hbm_utilization, double collective_fraction);
+// The same threshold on one set of axes: "collective-bound", "exposed", or "hidden" (less than 1 %
+// of the step).
+std::string AxisVerdict(double exposed_fraction);
+
+}  // namespace shardwise

@@ -1,0 +1,74 @@
+#include "sim/analysis/evaluate.h"
+
+#include <utility>
+
+namespace shardwise {
+namespace {
+
+// Resolved value of a MaxText key, as YAML text.
+std::string ValueOf(const Scenario& scenario, std::string_view key) {
+  for (const ResolvedKey& k : scenario.keys) {
+    if (k.name == key) return k.value;
+  }
+  return "";
+}
+
+StatusOr<StepMetrics> Measure(const Evaluation& e) {
+  const auto convention = ParseFlopsConvention(e.scenario.sim.flops_convention);
+  if (!convention) {
+    return InvalidArgument("sim.flops_convention={} is not one of causal, full, params_only",
+                           e.scenario.sim.flops_convention);
+  }
+  const ModelConfig& model = e.scenario.model;
+  SW_ASSIGN_OR_RETURN(const ModelFlops flops,
+                      CountModelFlops(model, *convention, e.step.parameter_count()));
+  const Chip& chip = e.placement.topology.chip;
+  const double devices = static_cast<double>(e.placement.topology.devices());
+  const double per_chip = static_cast<double>(chip.devices);
+  StepMetrics m;
+  m.step_time_s = e.result.step_time.seconds();
+  m.model_tflops = flops.total().value * 1e-12;
+  m.weights_fraction = flops.weights / flops.total();
+  m.tflops_per_device = m.model_tflops / devices / m.step_time_s;
+  m.tflops_per_chip = m.tflops_per_device * per_chip;
+  const double tokens =
+      static_cast<double>(model.global_batch_size) * static_cast<double>(model.max_target_length);
+  m.tokens_per_s_per_device = tokens / devices / m.step_time_s;
+  m.tokens_per_s_per_chip = m.tokens_per_s_per_device * per_chip;
+  m.peak_tflops_per_chip = chip.peak_bf16_per_chip.value * 1e-12;
+  m.mfu = m.tflops_per_chip / m.peak_tflops_per_chip;
+  const double executed = e.result.totals.flops / m.step_time_s;
+  m.hfu = executed * per_chip * 1e-12 / m.peak_tflops_per_chip;
+  m.mxu_utilization = executed / chip.DevicePeak(e.result.clock_hz).value;
+  return m;
+}
+
+}  // namespace
+
+StatusOr<TrainStep> BuildStep(const Scenario& scenario) { return BuildTrainStep(scenario.model); }
+
+StatusOr<std::unique_ptr<Evaluation>> Evaluate(Scenario scenario) {
+  auto e = std::make_unique<Evaluation>();
+  e->scenario = std::move(scenario);
+  SW_ASSIGN_OR_RETURN(Topology topology,
+                      LoadTopology(e->scenario.topology.name, e->scenario.topology.num_slices));
+  const bool split = ValueOf(e->scenario, "allow_split_physical_axes") == "true";
+  SW_ASSIGN_OR_RETURN(e->placement, PlaceMesh(topology, e->scenario.mesh, split));
+  SW_ASSIGN_OR_RETURN(e->step, BuildStep(e->scenario));
+  PartitionOptions options;
+  options.strict = e->scenario.sim.strict;
+  SW_ASSIGN_OR_RETURN(e->spmd,
+                      Partition(e->step.program, e->scenario.mesh, e->scenario.rules, options));
+  SimOptions sim;
+  SW_ASSIGN_OR_RETURN(sim.policy, ParseSchedulePolicy(e->scenario.sim.policy));
+  sim.p_state = e->scenario.sim.dvfs_p_state;
+  sim.xla_flags = e->scenario.xla_flags;
+  SW_ASSIGN_OR_RETURN(e->result, SimulateStep(e->spmd, e->placement, sim));
+  e->memory = ProfileMemory(e->spmd, e->result.plans, topology.chip);
+  SW_ASSIGN_OR_RETURN(e->metrics, Measure(*e));
+  e->warnings = e->scenario.warnings;
+  e->warnings.insert(e->warnings.end(), e->spmd.warnings.begin(), e->spmd.warnings.end());
+  return e;
+}
+
+}  // namespace shardwise

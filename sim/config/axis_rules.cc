@@ -1,0 +1,206 @@
+#include "sim/config/axis_rules.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+#include "kernels/base/check.h"
+#include "kernels/base/embedded.h"
+#include "sim/config/table_text.h"
+
+namespace shardwise {
+namespace {
+
+std::vector<std::string> ToStrings(const std::vector<std::string_view>& views) {
+  return {views.begin(), views.end()};
+}
+
+bool Has(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Rows of one preset of the built-in table; without axes if there is no such preset.
+AxisRules BuiltInRules(std::string_view preset) {
+  const auto text = FindEmbedded("configs/maxtext/logical_axis_rules.tsv");
+  SW_CHECK(text.has_value(), "the table of logical axis rules is not built in");
+  AxisRules found;
+  ForEachRow<3>(*text, [&](const std::array<std::string_view, 3>& row) {
+    if (row[0] != preset) return;
+    std::vector<std::string> axes = ToStrings(SplitFields(row[2], ','));
+    if (row[1] == "mesh_axes") {
+      found.mesh_axes = std::move(axes);
+    } else {
+      found.rules.emplace_back(row[1], std::move(axes));
+    }
+  });
+  return found;
+}
+
+class RuleResolver {
+ public:
+  RuleResolver(const Settings& settings, Diagnostics& diagnostics)
+      : settings_(settings), diagnostics_(diagnostics), resolved_(BuiltInRules("base")) {
+    known_axes_ = resolved_.mesh_axes;
+  }
+
+  std::optional<AxisRules> Resolve(std::vector<std::string>& warnings) {
+    const Setting* axes = settings_.Find("mesh_axes");
+    if (axes != nullptr) resolved_.mesh_axes = ListedAxes(*axes);
+    const std::vector<const Setting*> layers = settings_.FindAll("logical_axis_rules");
+    for (const Setting* layer : layers) {
+      if (layer->layer != Layer::kArgument) Merge(ReadRules(*layer));
+    }
+    ApplyPreset(axes);
+    for (const Setting* layer : layers) {
+      if (layer->layer != Layer::kArgument) continue;
+      if (settings_.Flag("override_logical_axis_rules")) resolved_.rules.clear();
+      Merge(ReadRules(*layer));
+    }
+    if (!ok_) return std::nullopt;
+    DropForeignAxes(warnings);
+    return std::move(resolved_);
+  }
+
+ private:
+  Diagnostic& Error(const Location& where, std::string text) {
+    ok_ = false;
+    return diagnostics_.Error(where, std::move(text));
+  }
+
+  static Location NodeAt(const Setting& setting, const YamlNode& node) {
+    Location at = setting.value_at;
+    at.line = node.line;
+    at.column = node.column;
+    at.length = std::max(1, static_cast<int>(node.text.size()));
+    return at;
+  }
+
+  // Whether MaxText has, or once had, a mesh axis of this name.
+  bool CheckAxis(const Setting& setting, const YamlNode& node) {
+    if (node.IsScalar() && (Has(known_axes_, node.text) || node.text == "tensor_transpose" ||
+                            node.text == "sequence")) {
+      return true;
+    }
+    const std::vector<std::string_view> names(known_axes_.begin(), known_axes_.end());
+    Error(NodeAt(setting, node), fmt::format("{} is not a mesh axis", Quote(node.ToFlow()))).hint =
+        SuggestName(node.text, names);
+    return false;
+  }
+
+  std::vector<std::string> ListedAxes(const Setting& setting) {
+    std::vector<std::string> axes;
+    for (const YamlNode& node : setting.value.children) {
+      if (!CheckAxis(setting, node)) continue;
+      if (FindKey(ParallelismKey("ici", node.text)) < 0) {
+        Error(NodeAt(setting, node), fmt::format("no key sizes mesh axis {}", node.text));
+      } else if (Has(axes, node.text)) {
+        Error(NodeAt(setting, node), fmt::format("mesh axis {} is listed twice", node.text));
+      }
+      axes.push_back(node.text);
+    }
+    if (setting.value.children.empty()) Error(setting.value_at, "mesh_axes names no axis");
+    return axes;
+  }
+
+  // [name, axis] or [name, [axis, ...]].
+  void ReadRule(const Setting& setting, const YamlNode& node, LogicalAxisRules& rules) {
+    if (!node.IsSequence() || node.children.size() != 2 || !node.children[0].IsScalar() ||
+        node.children[1].IsMap()) {
+      Error(NodeAt(setting, node),
+            "a rule is written [logical_name, mesh_axis] or [logical_name, [axes]]");
+      return;
+    }
+    const YamlNode& axes = node.children[1];
+    std::vector<std::string> names;
+    if (axes.IsSequence()) {
+      for (const YamlNode& axis : axes.children) {
+        if (CheckAxis(setting, axis)) names.push_back(axis.text);
+      }
+    } else if (!axes.IsNull() && CheckAxis(setting, axes)) {
+      names.push_back(axes.text);
+    }
+    rules.emplace_back(node.children[0].text, std::move(names));
+  }
+
+  LogicalAxisRules ReadRules(const Setting& setting) {
+    LogicalAxisRules rules;
+    if (!setting.value.IsSequence() && !setting.value.IsNull()) {
+      Error(setting.value_at, "logical_axis_rules expects a list of rules");
+    }
+    for (const YamlNode& node : setting.value.children) ReadRule(setting, node, rules);
+    return rules;
+  }
+
+  void Merge(const LogicalAxisRules& added) {
+    std::erase_if(resolved_.rules, [&](const auto& rule) {
+      return std::any_of(added.begin(), added.end(),
+                         [&](const auto& other) { return other.first == rule.first; });
+    });
+    resolved_.rules.insert(resolved_.rules.end(), added.begin(), added.end());
+  }
+
+  void ApplyPreset(const Setting* axes) {
+    const std::string preset = settings_.Text("custom_mesh_and_rule");
+    if (preset.empty()) return;
+    AxisRules replaced = BuiltInRules(preset);
+    if (replaced.mesh_axes.empty()) {
+      ok_ = false;
+      diagnostics_.Unsupported(settings_.ValueAt("custom_mesh_and_rule"),
+                               fmt::format("custom_mesh_and_rule {} is not built here", preset));
+      return;
+    }
+    if (axes != nullptr && axes->layer == Layer::kArgument) {
+      replaced.mesh_axes = resolved_.mesh_axes;
+    }
+    resolved_ = std::move(replaced);
+  }
+
+  // A preset may speak of axes its own mesh lacks; MaxText ignores them.
+  void DropForeignAxes(std::vector<std::string>& warnings) {
+    std::vector<std::string> dropped;
+    for (auto& [name, axes] : resolved_.rules) {
+      std::erase_if(axes, [&](const std::string& axis) {
+        if (Has(resolved_.mesh_axes, axis)) return false;
+        if (!Has(dropped, axis)) dropped.push_back(axis);
+        return true;
+      });
+    }
+    if (dropped.empty()) return;
+    std::string_view cause = "logical_axis_rules";
+    for (std::string_view key : {"mesh_axes", "custom_mesh_and_rule"}) {
+      if (!settings_.IsDefault(key)) cause = key;
+    }
+    warnings.push_back(
+        fmt::format("{}: logical axis rules name axes that the mesh lacks, ignored: {}",
+                    settings_.ValueAt(cause).ToText(), fmt::join(dropped, ", ")));
+  }
+
+  const Settings& settings_;
+  Diagnostics& diagnostics_;
+  AxisRules resolved_;
+  std::vector<std::string> known_axes_;
+  bool ok_ = true;
+};
+
+}  // namespace
+
+std::optional<AxisRules> ResolveAxisRules(const Settings& settings, Diagnostics& diagnostics,
+                                          std::vector<std::string>& warnings) {
+  return RuleResolver(settings, diagnostics).Resolve(warnings);
+}
+
+std::string RulesToFlow(const LogicalAxisRules& rules) {
+  std::string text = "[";
+  for (const auto& [name, axes] : rules) {
+    text += fmt::format("{}[{}, [{}]]", text.size() > 1 ? ", " : "", name, fmt::join(axes, ", "));
+  }
+  return text + "]";
+}
+
+std::string ParallelismKey(std::string_view network, std::string_view axis) {
+  return fmt::format("{}_{}_parallelism", network, axis == "stage" ? "pipeline" : axis);
+}
+
+}  // namespace shardwise

@@ -1,0 +1,181 @@
+#include "sim/config/scenario.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "sim/config/axis_rules.h"
+#include "sim/config/resolve_mesh.h"
+#include "sim/config/resolve_model.h"
+#include "sim/config/settings.h"
+#include "sim/config/sources.h"
+#include "sim/config/table_text.h"
+
+namespace shardwise {
+namespace {
+
+// compile_xla_flags: strict --name=value tokens, each name once, as MaxText reads them.
+void ReadCompileFlags(const Settings& settings, Diagnostics& diagnostics,
+                      std::vector<std::string>& flags) {
+  const std::string text = settings.Text("compile_xla_flags");
+  const Location at = settings.ValueAt("compile_xla_flags");
+  std::map<std::string_view, int> seen;
+  for (std::string_view token : SplitFields(text, ' ')) {
+    if (token.empty()) continue;
+    const size_t equals = token.find('=');
+    if (!token.starts_with("--") || equals == std::string_view::npos || equals < 3) {
+      diagnostics.Error(at, fmt::format("{} is not --name=value", Quote(token)));
+    } else if (++seen[token.substr(0, equals)] > 1) {
+      diagnostics.Error(at, fmt::format("{} is given twice", Quote(token.substr(0, equals))));
+    } else {
+      flags.emplace_back(token);
+    }
+  }
+}
+
+// Keys set to something this program does not follow: refused ones are diagnostics, the others
+// are returned as "key: value".
+std::vector<std::string> CheckUses(const Settings& settings, Diagnostics& diagnostics) {
+  std::vector<std::string> not_modelled;
+  for (const KeySpec& key : AllKeys()) {
+    if (key.use == KeyUse::kModelled || key.use == KeyUse::kNeutral) continue;
+    if (settings.Find(key.name) == nullptr || settings.IsDefault(key.name)) continue;
+    const std::string text = fmt::format("{}: {}", key.name, settings.Node(key.name).ToFlow());
+    if (key.use == KeyUse::kUnmodelled) {
+      not_modelled.push_back(text);
+    } else {
+      diagnostics.Unsupported(settings.ValueAt(key.name),
+                              fmt::format("{} asks for something that is not built here", text));
+    }
+  }
+  return not_modelled;
+}
+
+SimSettings ReadSim(const Settings& settings) {
+  SimSettings sim;
+  sim.policy = settings.Text("sim.policy");
+  sim.dvfs_p_state = settings.Int("sim.dvfs_p_state");
+  sim.flops_convention = settings.Text("sim.flops_convention");
+  sim.strict = settings.Flag("sim.strict");
+  return sim;
+}
+
+void ReadMeasured(const YamlNode& measured, Scenario& scenario) {
+  const auto number = [&](std::string_view key) {
+    const YamlNode* value = measured.Find(key);
+    return value == nullptr ? 0.0 : value->AsDouble().value_or(0.0);
+  };
+  const auto text = [&](std::string_view key) {
+    const YamlNode* value = measured.Find(key);
+    return value == nullptr || value->IsNull() ? std::string() : value->text;
+  };
+  scenario.measured_step_time_s = number("step_time_s");
+  scenario.measured_tflops_per_chip = number("tflops_per_chip");
+  scenario.measured_tokens_per_s_per_chip = number("tokens_per_s_per_chip");
+  scenario.measured_flops_convention = text("flops_convention");
+  scenario.measured_quality = text("quality");
+}
+
+// Keys that MaxText derives from others, under the names it prints them with.
+std::map<std::string, std::string> ComputedKeys(const Scenario& scenario) {
+  const ModelConfig& model = scenario.model;
+  const int64_t batch = model.global_batch_size;
+  return {
+      {"emb_dim", fmt::to_string(model.emb_dim)},
+      {"mlp_dim", fmt::to_string(model.mlp_dim)},
+      {"num_query_heads", fmt::to_string(model.num_query_heads)},
+      {"num_kv_heads", fmt::to_string(model.num_kv_heads)},
+      {"num_decoder_layers", fmt::to_string(model.num_decoder_layers)},
+      {"num_target_devices", fmt::to_string(scenario.mesh.devices())},
+      {"global_batch_size_to_train_on", fmt::to_string(batch)},
+      {"micro_batch_size_to_train_on", fmt::to_string(batch / model.gradient_accumulation_steps)},
+      {"logical_axis_rules", RulesToFlow(scenario.rules)},
+  };
+}
+
+std::vector<ResolvedKey> ListKeys(const Settings& settings, const Scenario& scenario,
+                                  const std::map<std::string, int64_t>& filled) {
+  const std::map<std::string, std::string> computed = ComputedKeys(scenario);
+  std::vector<ResolvedKey> keys;
+  keys.reserve(AllKeys().size());
+  for (const KeySpec& key : AllKeys()) {
+    const Setting* setting = settings.Find(key.name);
+    ResolvedKey& out = keys.emplace_back();
+    out.name = key.name;
+    out.is_default = setting == nullptr;
+    out.value = setting == nullptr ? std::string(key.fallback) : setting->value.ToFlow();
+    out.origin = setting == nullptr ? "base.yml" : setting->value_at.ToText();
+    if (const auto found = filled.find(out.name); found != filled.end()) {
+      out.value = fmt::to_string(found->second);
+      out.origin += ", -1 filled from compile_topology";
+    } else if (const auto value = computed.find(out.name); value != computed.end()) {
+      out.value = value->second;
+      if (setting == nullptr) out.origin = "computed";
+    }
+  }
+  return keys;
+}
+
+// sim.strict: what would be said in passing is refused.
+Status CheckStrict(const Scenario& scenario) {
+  if (!scenario.sim.strict || (scenario.warnings.empty() && scenario.not_modelled.empty())) {
+    return absl::OkStatus();
+  }
+  std::string text = "configuration: error: sim.strict refuses:";
+  for (const std::string& warning : scenario.warnings) text += "\n  " + warning;
+  for (const std::string& key : scenario.not_modelled) text += "\n  " + key + " is not modelled";
+  return Unimplemented("{}", text);
+}
+
+}  // namespace
+
+std::string Scenario::XlaFlag(const std::string& name, const std::string& fallback) const {
+  std::string value = fallback;
+  for (const std::string& flag : xla_flags) {
+    const std::string_view body = std::string_view(flag).substr(2);
+    const size_t equals = body.find('=');
+    if (body.substr(0, equals) != name) continue;
+    // A flag without a value switches it on.
+    value = equals == std::string_view::npos ? "true" : std::string(body.substr(equals + 1));
+  }
+  return value;
+}
+
+StatusOr<Scenario> LoadScenario(const std::vector<std::string>& arguments) {
+  Diagnostics diagnostics;
+  SourceContents contents = ReadSources(arguments, diagnostics);
+  SW_RETURN_IF_ERROR(diagnostics.ToStatus());
+
+  Scenario scenario;
+  scenario.warnings = std::move(contents.warnings);
+  const Settings settings(std::move(contents.settings), diagnostics, scenario.warnings);
+  scenario.not_modelled = CheckUses(settings, diagnostics);
+  std::optional<AxisRules> axes = ResolveAxisRules(settings, diagnostics, scenario.warnings);
+  std::optional<ResolvedMesh> mesh;
+  if (axes.has_value()) mesh = ResolveMesh(settings, *axes, diagnostics);
+  for (auto& [flag, at] : contents.xla_flags) scenario.xla_flags.push_back(std::move(flag));
+  ReadCompileFlags(settings, diagnostics, scenario.xla_flags);
+  SW_RETURN_IF_ERROR(diagnostics.ToStatus());
+
+  Remarks remarks;
+  scenario.mesh = std::move(mesh->mesh);
+  scenario.topology = std::move(mesh->topology);
+  scenario.rules = std::move(axes->rules);
+  scenario.model = ResolveModel(settings, scenario.mesh, scenario.rules, diagnostics, remarks);
+  SW_RETURN_IF_ERROR(diagnostics.ToStatus());
+
+  scenario.warnings.insert(scenario.warnings.end(), remarks.warnings.begin(),
+                           remarks.warnings.end());
+  scenario.notes = std::move(remarks.notes);
+  scenario.sim = ReadSim(settings);
+  scenario.per_device_batch_size = settings.Number("per_device_batch_size");
+  scenario.keys = ListKeys(settings, scenario, mesh->filled);
+  scenario.id = std::move(contents.id);
+  ReadMeasured(contents.measured, scenario);
+  SW_RETURN_IF_ERROR(CheckStrict(scenario));
+  return scenario;
+}
+
+}  // namespace shardwise

@@ -1,0 +1,326 @@
+#include "sim/cost/kernel_cost.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <unordered_map>
+
+#include "kernels/base/check.h"
+#include "sim/cost/collective_cost.h"
+
+namespace shardwise {
+namespace {
+
+constexpr int64_t kLanes = 128;
+
+int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+int64_t Sublanes(DType dtype) {
+  switch (ByteSize(dtype)) {
+    case 1:
+      return 32;
+    case 2:
+      return 16;
+    default:
+      return 8;
+  }
+}
+
+// Prices compute kernels of one block.
+class ComputePricer {
+ public:
+  ComputePricer(const Block& block, const FusedKernel& kernel, const Chip& chip,
+                const CostOptions& options, double compute_factor)
+      : block_(block),
+        kernel_(kernel),
+        chip_(chip),
+        options_(options),
+        compute_factor_(compute_factor),
+        anchor_(block.nodes[kernel.anchor]),
+        is_loop_(kernel.operand_reads.empty()) {}
+
+  KernelPrice Run() {
+    price_.op_class = anchor_.op->op_class;
+    price_.demand.latency_name = "overhead.op_s";
+    KernelWork work;
+    for (int n : kernel_.nodes) {
+      KernelWork own = WorkOfNode(block_.nodes[n]);
+      price_.vector_ops += own.vector_ops;
+      if (n == kernel_.anchor && !is_loop_) work = std::move(own);
+    }
+    if (work.score_pass_kind > 0) {
+      PriceAttention(work);
+    } else if (!work.matmuls.empty()) {
+      PriceProducts(work);
+    } else {
+      PriceBandwidth(work);
+    }
+    price_.hbm_bytes = price_.demand.total(Resource::kHbm);
+    return std::move(price_);
+  }
+
+ private:
+  KernelWork WorkOfNode(const Node& node) const {
+    return WorkOf(*node.op, node.attrs, block_.TypesOf(node.in), block_.TypesOf(node.out));
+  }
+  double BytesOf(ValueId v) const { return static_cast<double>(PhysicalBytes(block_.type(v))); }
+  Duration Cycles(double cycles) const { return FromSeconds(cycles / options_.clock_hz); }
+
+  // Speed of the matrix unit relative to bf16 that a product can reach at best; no unit takes
+  // 8-bit operands faster than twice.
+  static double IdealFactor(double multiplier) { return std::clamp(multiplier, 0.5, 1.0); }
+
+  void CountFlops(const MatmulShape& shape, double share, double multiplier) {
+    price_.flops += shape.flops() * share;
+    price_.ideal_seconds +=
+        shape.flops() * share * IdealFactor(multiplier) / chip_.DevicePeak(options_.clock_hz).value;
+  }
+
+  double MultiplierOf(const MatmulShape& shape) const {
+    return std::max(chip_.matmul.Multiplier(shape.lhs), chip_.matmul.Multiplier(shape.rhs));
+  }
+
+  // Bytes of products: the two operands and the result, and what else is read and written.
+  struct ProductBytes {
+    double main_reads = 0, main_write = 0, extra = 0;
+  };
+  ProductBytes BytesOfProduct() const {
+    ProductBytes bytes;
+    for (const auto& reads : kernel_.operand_reads) {
+      double sum = 0, largest = 0;
+      for (ValueId v : reads) {
+        sum += BytesOf(v);
+        largest = std::max(largest, BytesOf(v));
+      }
+      bytes.main_reads += largest;
+      bytes.extra += sum - largest;
+    }
+    double written = 0;
+    for (ValueId v : kernel_.writes) {
+      written += BytesOf(v);
+      bytes.main_write = std::max(bytes.main_write, BytesOf(v));
+    }
+    bytes.extra += written - bytes.main_write;
+    for (ValueId v : kernel_.epilogue_reads) bytes.extra += BytesOf(v);
+    return bytes;
+  }
+
+  void PriceProducts(const KernelWork& work) {
+    const MatmulModel& model = chip_.matmul;
+    const ProductBytes bytes = BytesOfProduct();
+    // Operands read more than once are prepared (scaled, rounded to float8) before the product.
+    if (work.read_passes > 1) {
+      Stage prepare;
+      prepare.latency = chip_.op_overhead;
+      prepare[Resource::kHbm] = (work.read_passes - 1) * bytes.main_reads;
+      prepare[Resource::kVpu] = work.vector_ops;
+      price_.demand.stages.push_back(prepare);
+    }
+    double padded = 0, cycles = 0, ideal = 0, results = 0;
+    for (const MatmulShape& shape : work.matmuls) {
+      const double multiplier = MultiplierOf(shape);
+      const double p = PaddedFlops(shape, chip_.mxu_dim);
+      padded += p;
+      ideal += p * IdealFactor(multiplier);
+      cycles += compute_factor_ * multiplier * p / chip_.flop_per_cycle_per_device;
+      results += static_cast<double>(shape.batch) *
+                 static_cast<double>(std::min(RoundUp(shape.m, 8) * RoundUp(shape.n, kLanes),
+                                              RoundUp(shape.m, kLanes) * RoundUp(shape.n, 8)));
+      CountFlops(shape, 1, multiplier);
+    }
+    const double main = bytes.main_reads + bytes.main_write;
+    Stage product;
+    product.latency = Cycles(model.c0_cycles);
+    product.floor = Cycles(std::max(cycles, main / model.bytes_per_cycle));
+    product[Resource::kMxu] = ideal;
+    product[Resource::kHbm] = main;
+    if (work.read_passes <= 1) product[Resource::kVpu] = work.vector_ops;
+    price_.demand.stages.push_back(product);
+    Stage pop;
+    pop.floor =
+        Cycles(results / model.out_elements_per_cycle + bytes.extra / model.bytes_per_cycle);
+    pop[Resource::kVpu] =
+        results / model.out_elements_per_cycle * chip_.vpu_ops_per_cycle_per_device;
+    pop[Resource::kHbm] = bytes.extra;
+    price_.demand.stages.push_back(pop);
+    price_.demand.latency_name = "matmul.c0_cycles";
+  }
+
+  void PriceAttention(const KernelWork& work) {
+    Stage stage;
+    stage.latency = chip_.op_overhead;
+    for (const MatmulShape& shape : work.matmuls) {
+      const double multiplier = MultiplierOf(shape);
+      const int64_t x = chip_.mxu_dim;
+      // The head dimension is on a side of the unit in every product, however it is turned.
+      const double padded = 2.0 * static_cast<double>(shape.batch * RoundUp(shape.m, 8)) *
+                            static_cast<double>(RoundUp(shape.n, x) * RoundUp(shape.k, x));
+      stage[Resource::kMxu] += padded * work.visited_fraction * std::max(1.0, multiplier);
+      CountFlops(shape, work.visited_fraction, multiplier);
+    }
+    const double per_score = work.score_pass_kind == 1 ? chip_.splash_forward_ops_per_score
+                                                       : chip_.splash_backward_ops_per_score;
+    const double scores = work.score_elements * work.visited_fraction;
+    stage[Resource::kVpu] = scores * per_score + work.vector_ops;
+    price_.vector_ops += scores * per_score;
+    for (ValueId v : kernel_.reads) stage[Resource::kHbm] += BytesOf(v);
+    for (ValueId v : kernel_.writes) stage[Resource::kHbm] += BytesOf(v);
+    price_.demand.stages.push_back(stage);
+  }
+
+  void PriceBandwidth(const KernelWork& work) {
+    Stage stage;
+    stage.latency = chip_.op_overhead;
+    // The last pass over the row of a norm is the reading of the products behind it.
+    const double passes = work.read_passes - (kernel_.statistics_only ? 1 : 0);
+    for (size_t i = 0; i < kernel_.operand_reads.size(); ++i) {
+      const double share = i < work.read_fraction.size() ? work.read_fraction[i] : 1;
+      for (ValueId v : kernel_.operand_reads[i]) {
+        stage[Resource::kHbm] += BytesOf(v) * share * passes;
+      }
+    }
+    for (ValueId v : kernel_.epilogue_reads) stage[Resource::kHbm] += BytesOf(v);
+    for (ValueId v : kernel_.writes) stage[Resource::kHbm] += BytesOf(v);
+    stage[Resource::kVpu] = price_.vector_ops;
+    price_.demand.stages.push_back(stage);
+  }
+
+  const Block& block_;
+  const FusedKernel& kernel_;
+  const Chip& chip_;
+  const CostOptions& options_;
+  const double compute_factor_;
+  const Node& anchor_;
+  const bool is_loop_;
+  KernelPrice price_;
+};
+
+KernelPrice PriceTransfer(const Node& node, const TensorType& type, const Chip& chip) {
+  const std::string_view name = node.op->name;
+  KernelPrice price;
+  price.op_class = OpClass::kCommunication;
+  price.to_host = name == "to_host";
+  price.hbm_bytes = static_cast<double>(PhysicalBytes(type));
+  price.demand.latency_name = "overhead.dma_latency_s";
+  Stage stage;
+  stage.latency = chip.dma_latency;
+  stage[price.to_host ? Resource::kPcieToHost : Resource::kPcieFromHost] = price.hbm_bytes;
+  stage[Resource::kHbm] = price.hbm_bytes;
+  price.demand.stages.push_back(stage);
+  return price;
+}
+
+void Append(std::string& key, const void* data, size_t bytes) {
+  key.append(static_cast<const char*>(data), bytes);
+}
+
+void AppendType(std::string& key, const TensorType& type) {
+  key.push_back(static_cast<char>(type.dtype));
+  const auto rank = static_cast<int32_t>(type.rank());
+  Append(key, &rank, sizeof(rank));
+  Append(key, type.dims.data(), type.dims.size() * sizeof(type.dims[0]));
+}
+
+// Everything the price depends on, as bytes.
+std::string KeyOf(const Block& block, const FusedKernel& kernel) {
+  std::string key;
+  key.push_back(kernel.statistics_only ? 1 : 0);
+  auto append_values = [&](const std::vector<ValueId>& values) {
+    for (ValueId v : values) AppendType(key, block.type(v));
+    key.push_back('|');
+  };
+  for (int n : kernel.nodes) {
+    const Node& node = block.nodes[n];
+    key.push_back(n == kernel.anchor ? 'A' : 'N');
+    Append(key, &node.op, sizeof(node.op));
+    key += node.attrs.ToText();
+    append_values(node.in);
+    append_values(node.out);
+  }
+  for (const auto& reads : kernel.operand_reads) append_values(reads);
+  append_values(kernel.epilogue_reads);
+  append_values(kernel.writes);
+  return key;
+}
+
+}  // namespace
+
+int64_t PhysicalBytes(const TensorType& type) {
+  const int rank = type.rank();
+  const int64_t elements = type.elements(), size = ByteSize(type.dtype);
+  if (rank < 2 || elements == 0) return elements * size;
+  const int64_t sublanes = Sublanes(type.dtype);
+  int64_t least = INT64_MAX;
+  for (int minor = 0; minor < rank; ++minor) {
+    for (int second = 0; second < rank; ++second) {
+      if (second == minor) continue;
+      const int64_t m = type.dims[minor], s = type.dims[second];
+      least = std::min(least, elements / (m * s) * RoundUp(m, kLanes) * RoundUp(s, sublanes));
+    }
+  }
+  return least * size;
+}
+
+double PaddedFlops(const MatmulShape& shape, int64_t mxu_dim) {
+  const auto rows = std::min(RoundUp(shape.m, 8) * RoundUp(shape.n, mxu_dim),
+                             RoundUp(shape.m, mxu_dim) * RoundUp(shape.n, 8));
+  return 2.0 * static_cast<double>(shape.batch) * static_cast<double>(rows) *
+         static_cast<double>(RoundUp(shape.k, mxu_dim));
+}
+
+int64_t ScopedVmemLimitKib(const std::vector<std::string>& xla_flags) {
+  constexpr std::string_view kFlag = "--xla_tpu_scoped_vmem_limit_kib=";
+  int64_t limit = 0;
+  for (const std::string& flag : xla_flags) {
+    if (flag.rfind(kFlag, 0) != 0) continue;
+    std::from_chars(flag.data() + kFlag.size(), flag.data() + flag.size(), limit);
+  }
+  return limit;
+}
+
+struct Pricer::Rep {
+  const Placement& placement;
+  CostOptions options;
+  Capacities capacities;
+  double compute_factor;
+  std::unordered_map<std::string, KernelPrice> prices;  // looked up, never walked
+};
+
+Pricer::Pricer(const Placement& placement, CostOptions options) {
+  const Chip& chip = placement.topology.chip;
+  SW_CHECK(options.clock_hz > 0, "no clock");
+  const Capacities capacities = CapacitiesOf(chip, options.clock_hz);
+  const double factor = chip.matmul.ComputeFactor(ScopedVmemLimitKib(options.xla_flags));
+  rep_ = std::make_unique<Rep>(Rep{placement, std::move(options), capacities, factor, {}});
+}
+
+Pricer::~Pricer() = default;
+
+const KernelPrice& Pricer::Price(const Block& block, const FusedKernel& kernel) {
+  auto [entry, is_new] = rep_->prices.try_emplace(KeyOf(block, kernel));
+  KernelPrice& price = entry->second;
+  if (!is_new) return price;
+  const Node& anchor = block.nodes[kernel.anchor];
+  const Chip& chip = rep_->placement.topology.chip;
+  switch (kernel.kind) {
+    case KernelKind::kCall:
+      break;
+    case KernelKind::kCollective:
+      price = PriceCollectiveNode(anchor, block.type(anchor.in[0]), block.type(anchor.out[0]),
+                                  rep_->placement, rep_->options.xla_flags);
+      break;
+    case KernelKind::kTransfer:
+      price = PriceTransfer(anchor, block.type(anchor.in[0]), chip);
+      break;
+    case KernelKind::kCompute:
+      price = ComputePricer(block, kernel, chip, rep_->options, rep_->compute_factor).Run();
+      break;
+  }
+  return price;
+}
+
+const Capacities& Pricer::capacities() const { return rep_->capacities; }
+const Placement& Pricer::placement() const { return rep_->placement; }
+const CostOptions& Pricer::options() const { return rep_->options; }
+
+}  // namespace shardwise

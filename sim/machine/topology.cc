@@ -1,0 +1,146 @@
+#include "sim/machine/topology.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "kernels/base/check.h"
+#include "kernels/base/embedded.h"
+#include "sim/config/diagnostics.h"
+
+namespace shardwise {
+namespace {
+
+constexpr std::string_view kTable = "configs/maxtext/topologies.tsv";
+constexpr int64_t kMaxChips = 16384;  // beyond the largest pod
+
+std::vector<std::string_view> Split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (size_t start = 0; start <= text.size();) {
+    const size_t end = std::min(text.find(separator, start), text.size());
+    parts.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return parts;
+}
+
+std::optional<int64_t> ParseCount(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 1) return std::nullopt;
+  return value;
+}
+
+// "4x4x8", "16x16": two or three sides.
+std::optional<std::array<int64_t, 3>> ParseShape(std::string_view text) {
+  const std::vector<std::string_view> parts = Split(text, 'x');
+  if (parts.size() < 2 || parts.size() > 3) return std::nullopt;
+  std::array<int64_t, 3> dims = {1, 1, 1};
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const std::optional<int64_t> side = ParseCount(parts[i]);
+    if (!side || *side > kMaxChips) return std::nullopt;
+    dims[i] = *side;
+  }
+  return dims;
+}
+
+std::vector<TopologyRow> ReadRows() {
+  const std::optional<std::string_view> table = FindEmbedded(kTable);
+  SW_CHECK(table.has_value(), "{} is not compiled in", kTable);
+  std::vector<TopologyRow> rows;
+  for (std::string_view line : Split(*table, '\n')) {
+    if (line.empty() || line.starts_with('#')) continue;
+    const std::vector<std::string_view> fields = Split(line, '\t');
+    SW_CHECK(fields.size() >= 4, "{}: {}", kTable, line);
+    TopologyRow row;
+    row.name = fields[0];
+    row.chip = row.name.substr(0, row.name.rfind('-'));
+    const auto shape = ParseShape(fields[2]);
+    const auto devices = ParseCount(fields[3]);
+    SW_CHECK(shape && devices, "{}: {}", kTable, line);
+    row.dims = *shape;
+    row.devices = *devices;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+// A shape somebody can ask for: one of the named shapes, or whole cubes where the chip wraps them.
+bool IsShapeOf(const Chip& chip, const std::array<int64_t, 3>& dims) {
+  for (const TopologyRow& row : TopologyRows()) {
+    if (row.chip == chip.name && row.dims == dims) return true;
+  }
+  return chip.ici_axes == 3 && WrapLinks(chip, dims)[0] && dims[0] * dims[1] * dims[2] <= kMaxChips;
+}
+
+Status UnknownTopology(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const TopologyRow& row : TopologyRows()) names.push_back(row.name);
+  const std::string suggestion = SuggestName(name, names);
+  return InvalidArgument(
+      "unknown topology {}{}{}; examples: v5p-128, v6e-256, tpu7x-128, "
+      "tpu7x-4x4x8",
+      Quote(name), suggestion.empty() ? "" : ", ", suggestion);
+}
+
+}  // namespace
+
+std::string Topology::ToText() const {
+  std::string shape = fmt::format("{}x{}", dims[0], dims[1]);
+  if (chip.ici_axes == 3) shape += fmt::format("x{}", dims[2]);
+  std::string wraps;
+  for (int d = 0; d < 3; ++d) {
+    if (wrap[d]) wraps += fmt::format(" {}", "xyz"[d]);
+  }
+  std::string text =
+      fmt::format("{} = {}, {} chips, {} devices, {}", name, shape, chips_per_slice(),
+                  devices_per_slice(), wraps.empty() ? "no wrap links" : "wraps" + wraps);
+  if (slices > 1) text += fmt::format(", {} slices", slices);
+  return text;
+}
+
+const std::vector<TopologyRow>& TopologyRows() {
+  static const std::vector<TopologyRow>* rows = new std::vector<TopologyRow>(ReadRows());
+  return *rows;
+}
+
+std::array<bool, 3> WrapLinks(const Chip& chip, const std::array<int64_t, 3>& dims) {
+  if (chip.wrap_rule == "length-16") return {dims[0] == 16, dims[1] == 16, dims[2] == 16};
+  const bool cubes = dims[0] % 4 == 0 && dims[1] % 4 == 0 && dims[2] % 4 == 0;
+  return {cubes, cubes, cubes};
+}
+
+StatusOr<Topology> LoadTopology(std::string_view name, int64_t slices) {
+  if (slices < 1) return InvalidArgument("{} slices of {}", slices, Quote(name));
+  Topology topology;
+  topology.name = name;
+  topology.slices = slices;
+  const auto& rows = TopologyRows();
+  const auto row =
+      std::find_if(rows.begin(), rows.end(), [&](const TopologyRow& r) { return r.name == name; });
+  std::string_view chip_name = name.substr(0, name.rfind('-'));
+  if (row != rows.end()) {
+    topology.dims = row->dims;
+  } else {
+    const size_t dash = name.rfind('-');
+    const auto shape =
+        dash == std::string_view::npos ? std::nullopt : ParseShape(name.substr(dash + 1));
+    const std::vector<std::string> chips = ChipNames();
+    if (!shape || std::find(chips.begin(), chips.end(), chip_name) == chips.end()) {
+      return UnknownTopology(name);
+    }
+    topology.dims = *shape;
+  }
+  SW_ASSIGN_OR_RETURN(topology.chip, LoadChip(chip_name));
+  if (row == rows.end() && !IsShapeOf(topology.chip, topology.dims)) {
+    return InvalidArgument("{} has no slice of shape {}", chip_name,
+                           name.substr(name.rfind('-') + 1));
+  }
+  topology.wrap = WrapLinks(topology.chip, topology.dims);
+  topology.chips_per_host = std::min(topology.chip.chips_per_host, topology.chips_per_slice());
+  return topology;
+}
+
+}  // namespace shardwise

@@ -1,0 +1,208 @@
+#include "sim/sched/latency_hiding.h"
+
+#include <algorithm>
+
+namespace shardwise {
+namespace {
+
+class LatencyHider {
+ public:
+  LatencyHider(const Fusion& fusion, const Segment& segment,
+               const std::vector<const KernelPrice*>& prices, const Capacities& capacities)
+      : fusion_(fusion), segment_(segment), prices_(prices), capacities_(capacities) {
+    const int count = segment.end - segment.first;
+    users_.resize(count);
+    state_.assign(count, State::kWaiting);
+    estimated_end_.resize(count);
+    for (int k = segment.first; k < segment.end; ++k) {
+      for (int before : kernel(k).after) users_[before - segment.first].push_back(k);
+      async_.push_back(LaneOf(kernel(k), *prices[k]) != Lane::kTensorCore);
+    }
+    FindForward();
+    FindTrailing();
+  }
+
+  std::vector<ScheduleItem> Run() {
+    StartFront();
+    for (int k = segment_.first; k < segment_.end; ++k) {
+      passed_ = k;
+      if (IsAsync(k) || state(k) != State::kWaiting) continue;
+      if (IsTrailing(k) && !IsReady(k)) continue;
+      RunKernel(k);
+      Continue();
+    }
+    for (int k = segment_.first; k < segment_.end; ++k) {
+      if (state(k) != State::kWaiting) continue;
+      if (IsAsync(k)) {
+        Start(k);
+      } else {
+        RunKernel(k);
+      }
+      Continue();
+    }
+    const std::vector<int> running = running_;
+    for (int k : running) WaitFor(k);
+    return std::move(items_);
+  }
+
+ private:
+  // kRunning: started and not waited for.
+  enum class State : uint8_t { kWaiting, kRunning, kDone };
+
+  const FusedKernel& kernel(int k) const { return fusion_.kernels[k]; }
+  bool IsAsync(int k) const { return async_[k - segment_.first]; }
+  State& state(int k) { return state_[k - segment_.first]; }
+  const std::vector<int>& users(int k) const { return users_[k - segment_.first]; }
+
+  bool IsBandwidthBound(int k) const {
+    return kernel(k).kind == KernelKind::kCompute && prices_[k]->demand.total(Resource::kMxu) == 0;
+  }
+
+  // Kernels that read only what is there when the segment begins and are read only by asynchronous
+  // ones: slices and casts of weights before their gathers.
+  void FindForward() {
+    forward_.assign(segment_.end - segment_.first, false);
+    for (int k = segment_.end - 1; k >= segment_.first; --k) {
+      forward_[k - segment_.first] = IsBandwidthBound(k) && !users(k).empty() &&
+                                     std::all_of(users(k).begin(), users(k).end(), [&](int user) {
+                                       return IsAsync(user) || forward_[user - segment_.first];
+                                     });
+    }
+    for (int k = segment_.first; k < segment_.end; ++k) {
+      forward_[k - segment_.first] =
+          forward_[k - segment_.first] &&
+          std::all_of(kernel(k).after.begin(), kernel(k).after.end(),
+                      [&](int before) { return forward_[before - segment_.first]; });
+    }
+  }
+
+  // Kernels that nothing but the end of the segment waits for, through others of their kind: casts
+  // of scattered gradients, optimizer updates.
+  void FindTrailing() {
+    trailing_.assign(segment_.end - segment_.first, false);
+    for (int k = segment_.end - 1; k >= segment_.first; --k) {
+      trailing_[k - segment_.first] =
+          (kernel(k).IsAsyncCandidate() || IsBandwidthBound(k)) &&
+          std::all_of(users(k).begin(), users(k).end(), [&](int user) { return IsTrailing(user); });
+    }
+  }
+
+  bool IsTrailing(int k) const { return trailing_[k - segment_.first]; }
+
+  // Everything `k` needs is there, as far as can be estimated.
+  bool IsReady(int k) const {
+    return std::all_of(kernel(k).after.begin(), kernel(k).after.end(), [&](int before) {
+      const State s = state_[before - segment_.first];
+      return s == State::kDone ||
+             (s == State::kRunning && estimated_end_[before - segment_.first] <= now_);
+    });
+  }
+
+  int FirstUser(int k) const { return users(k).empty() ? segment_.end : users(k).front(); }
+
+  // Asynchronous kernels whose operands are there when the segment begins, in the order in which
+  // their results are needed.
+  void StartFront() {
+    std::vector<int> front;
+    for (int k = segment_.first; k < segment_.end; ++k) {
+      const auto& after = kernel(k).after;
+      if (IsAsync(k) && std::all_of(after.begin(), after.end(), [&](int before) {
+            return forward_[before - segment_.first];
+          })) {
+        front.push_back(k);
+      }
+    }
+    std::stable_sort(front.begin(), front.end(),
+                     [&](int a, int b) { return FirstUser(a) < FirstUser(b); });
+    for (int k : front) {
+      RunBefore(k);
+      Start(k);
+    }
+  }
+
+  // The kernels moved to the front for `k`.
+  void RunBefore(int k) {
+    for (int before : kernel(k).after) {
+      if (state(before) != State::kWaiting) continue;
+      RunBefore(before);
+      RunKernel(before);
+    }
+  }
+
+  void RunKernel(int k) {
+    for (int before : kernel(k).after) {
+      if (IsAsync(before)) WaitFor(before);
+    }
+    items_.push_back({ScheduleItem::Kind::kRun, k});
+    state(k) = State::kDone;
+    now_ += AloneTime(prices_[k]->demand, capacities_);
+  }
+
+  // Issues what has all it needs: asynchronous kernels, and trailing ones that were passed over.
+  // One that needs the result of an asynchronous one is left alone until that has probably ended,
+  // so that the TensorCore does not stop for it.
+  void Continue() {
+    bool again = true;
+    while (again) {
+      again = false;
+      for (int k = segment_.first; k < segment_.end; ++k) {
+        if (state(k) != State::kWaiting || !IsReady(k)) continue;
+        if (IsAsync(k)) {
+          Start(k);
+        } else if (k < passed_ && IsTrailing(k)) {
+          RunKernel(k);
+        } else {
+          continue;
+        }
+        again = true;
+      }
+    }
+  }
+
+  void Start(int k) {
+    if (state(k) != State::kWaiting) return;
+    for (int before : kernel(k).after) {
+      if (IsAsync(before)) WaitFor(before);
+    }
+    items_.push_back({ScheduleItem::Kind::kStart, k});
+    state(k) = State::kRunning;
+    running_.push_back(k);
+    Duration& lane_free = lane_free_[static_cast<int>(LaneOf(kernel(k), *prices_[k]))];
+    lane_free = std::max(lane_free, now_) + AloneTime(prices_[k]->demand, capacities_);
+    estimated_end_[k - segment_.first] = lane_free;
+  }
+
+  void WaitFor(int k) {
+    Start(k);
+    if (state(k) == State::kDone) return;
+    items_.push_back({ScheduleItem::Kind::kDone, k});
+    state(k) = State::kDone;
+    std::erase(running_, k);
+    now_ = std::max(now_, estimated_end_[k - segment_.first]);
+  }
+
+  const Fusion& fusion_;
+  const Segment& segment_;
+  const std::vector<const KernelPrice*>& prices_;
+  const Capacities& capacities_;
+  // By kernel - segment.first.
+  std::vector<std::vector<int>> users_;
+  std::vector<bool> async_, forward_, trailing_;
+  std::vector<State> state_;
+  std::vector<Duration> estimated_end_;
+  std::vector<int> running_;  // in order of start
+  int passed_ = 0;            // where the walk in program order stands
+  std::vector<ScheduleItem> items_;
+  Duration now_;  // of the TensorCore, by estimates
+  Duration lane_free_[kLaneCount];
+};
+
+}  // namespace
+
+std::vector<ScheduleItem> HideLatency(const Fusion& fusion, const Segment& segment,
+                                      const std::vector<const KernelPrice*>& prices,
+                                      const Capacities& capacities) {
+  return LatencyHider(fusion, segment, prices, capacities).Run();
+}
+
+}  // namespace shardwise

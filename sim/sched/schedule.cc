@@ -1,0 +1,146 @@
+#include "sim/sched/schedule.h"
+
+#include <algorithm>
+
+#include "sim/sched/engine.h"
+#include "sim/sched/latency_hiding.h"
+
+namespace shardwise {
+namespace {
+
+constexpr SchedulePolicy kPolicies[] = {SchedulePolicy::kProgramOrder,
+                                        SchedulePolicy::kLatencyHiding, SchedulePolicy::kIdeal};
+
+std::vector<ScheduleItem> ProgramOrder(const Fusion& fusion, const Segment& segment,
+                                       const std::vector<const KernelPrice*>& prices) {
+  std::vector<ScheduleItem> items;
+  for (int k = segment.first; k < segment.end; ++k) {
+    if (LaneOf(fusion.kernels[k], *prices[k]) == Lane::kTensorCore) {
+      items.push_back({ScheduleItem::Kind::kRun, k});
+    } else {
+      items.push_back({ScheduleItem::Kind::kStart, k});
+      items.push_back({ScheduleItem::Kind::kDone, k});
+    }
+  }
+  return items;
+}
+
+}  // namespace
+
+std::string_view Name(SchedulePolicy policy) {
+  switch (policy) {
+    case SchedulePolicy::kProgramOrder:
+      return "program-order";
+    case SchedulePolicy::kLatencyHiding:
+      return "latency-hiding";
+    case SchedulePolicy::kIdeal:
+      return "ideal";
+  }
+  return "";
+}
+
+StatusOr<SchedulePolicy> ParseSchedulePolicy(std::string_view name) {
+  std::string known;
+  for (SchedulePolicy policy : kPolicies) {
+    if (Name(policy) == name) return policy;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", Name(policy));
+  }
+  return InvalidArgument("no schedule policy '{}'; known: {}", name, known);
+}
+
+std::string_view Name(Lane lane) {
+  constexpr std::string_view kNames[] = {"tensorcore", "sparsecore", "async-ici",
+                                         "dcn",        "to-host",    "from-host"};
+  return kNames[static_cast<size_t>(lane)];
+}
+
+Lane LaneOf(const FusedKernel& kernel, const KernelPrice& price) {
+  if (kernel.kind == KernelKind::kTransfer) return price.to_host ? Lane::kToHost : Lane::kFromHost;
+  if (kernel.kind != KernelKind::kCollective) return Lane::kTensorCore;
+  if (!IsAsync(price.collective->engine)) return Lane::kTensorCore;
+  if (price.collective->crosses_dcn) return Lane::kDcn;
+  return price.collective->engine == CollectiveEngine::kSparseCore ? Lane::kSparseCore
+                                                                   : Lane::kAsyncIci;
+}
+
+SegmentTimes RunSegment(const Fusion& fusion, const Segment& segment,
+                        const std::vector<ScheduleItem>& items,
+                        const std::vector<const KernelPrice*>& prices,
+                        const Capacities& capacities) {
+  std::vector<EngineTask> tasks;
+  std::vector<int> task_of(segment.end - segment.first, -1);
+  // What the next thing the TensorCore issues comes after: its last kernel, and what it waited for.
+  std::vector<int> after;
+  for (const ScheduleItem& item : items) {
+    int& task = task_of[item.kernel - segment.first];
+    if (item.kind == ScheduleItem::Kind::kDone) {
+      after.push_back(task);
+      continue;
+    }
+    task = static_cast<int>(tasks.size());
+    const KernelPrice& price = *prices[item.kernel];
+    const Lane lane = item.kind == ScheduleItem::Kind::kRun
+                          ? Lane::kTensorCore
+                          : LaneOf(fusion.kernels[item.kernel], price);
+    tasks.push_back({&price.demand, static_cast<int>(lane), after});
+    if (lane == Lane::kTensorCore) after = {task};
+  }
+  const EngineResult result = RunEngine(tasks, capacities);
+  SegmentTimes times;
+  times.makespan = result.makespan;
+  for (int task : task_of) {
+    times.kernels.push_back({result.tasks[task].begin, result.tasks[task].end});
+  }
+  return times;
+}
+
+SegmentTimes RunIdeal(const Fusion& fusion, const Segment& segment,
+                      const std::vector<const KernelPrice*>& prices, const Capacities& capacities) {
+  Duration free[kLaneCount + 1];
+  Amounts work{};
+  SegmentTimes times;
+  for (int k = segment.first; k < segment.end; ++k) {
+    const FusedKernel& kernel = fusion.kernels[k];
+    int lane = static_cast<int>(LaneOf(kernel, *prices[k]));
+    if (kernel.kind == KernelKind::kCollective && lane == 0) lane = kLaneCount;
+    const Duration begin = free[lane];
+    free[lane] += AloneTime(prices[k]->demand, capacities);
+    times.kernels.push_back({begin, free[lane]});
+    times.makespan = std::max(times.makespan, free[lane]);
+    for (int r = 0; r < kResourceCount; ++r) {
+      work[r] += prices[k]->demand.total(static_cast<Resource>(r));
+    }
+  }
+  // Lanes may share a resource that both together need for longer.
+  for (int r = 0; r < kResourceCount; ++r) {
+    if (work[r] == 0) continue;
+    const double ps = work[r] * 1e12 / capacities.per_second[r];
+    times.makespan = std::max(times.makespan, Duration{static_cast<int64_t>(ps)});
+  }
+  return times;
+}
+
+Schedule MakeSchedule(const Fusion& fusion, const std::vector<const KernelPrice*>& prices,
+                      const Capacities& capacities, SchedulePolicy policy) {
+  Schedule schedule;
+  for (const Segment& segment : fusion.segments) {
+    if (segment.is_call) {
+      schedule.segments.push_back({{ScheduleItem::Kind::kRun, segment.first}});
+      continue;
+    }
+    std::vector<ScheduleItem> items = ProgramOrder(fusion, segment, prices);
+    if (policy != SchedulePolicy::kProgramOrder) {
+      std::vector<ScheduleItem> hidden = HideLatency(fusion, segment, prices, capacities);
+      if (hidden != items) {
+        const auto makespan = [&](const std::vector<ScheduleItem>& order) {
+          return RunSegment(fusion, segment, order, prices, capacities).makespan;
+        };
+        if (makespan(hidden) < makespan(items)) items = std::move(hidden);
+      }
+    }
+    schedule.segments.push_back(std::move(items));
+  }
+  return schedule;
+}
+
+}  // namespace shardwise

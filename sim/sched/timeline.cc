@@ -1,0 +1,252 @@
+#include "sim/sched/timeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kernels/base/check.h"
+
+namespace shardwise {
+namespace {
+
+void AddCause(std::vector<CauseTime>& causes, const Cause& cause, Duration time) {
+  if (time.ps == 0) return;
+  SW_CHECK(time.ps > 0, "{} ps of {}", time.ps, cause.ToText());
+  for (CauseTime& known : causes) {
+    if (known.cause == cause) {
+      known.time += time;
+      return;
+    }
+  }
+  causes.push_back({cause, time});
+}
+
+std::string KernelName(const Block& block, const FusedKernel& kernel, const KernelPrice* price) {
+  if (price != nullptr && price->collective != nullptr) return price->collective->label;
+  constexpr size_t kMost = 4;
+  std::vector<std::string_view> names = {block.nodes[kernel.anchor].op->name};
+  for (int n : kernel.nodes) {
+    const std::string_view name = block.nodes[n].op->name;
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  const size_t shown = std::min(names.size(), kMost);
+  std::string text = fmt::format("{}", fmt::join(names.begin(), names.begin() + shown, "+"));
+  if (shown < names.size()) text += fmt::format("+{} more", names.size() - shown);
+  return text;
+}
+
+// Times one block whose callees are done.
+class BlockTimer {
+ public:
+  BlockTimer(const Program& program, int block, const BlockPlan& plan, const Capacities& capacities,
+             bool ideal, const std::vector<BlockTimeline>& done)
+      : program_(program),
+        block_(program.blocks[block]),
+        plan_(plan),
+        capacities_(capacities),
+        ideal_(ideal),
+        done_(done) {}
+
+  BlockTimeline Run() {
+    const Fusion& fusion = plan_.fusion;
+    for (size_t k = 0; k < fusion.kernels.size(); ++k) AddRecord(static_cast<int>(k));
+    for (size_t s = 0; s < fusion.segments.size(); ++s) {
+      const Segment& segment = fusion.segments[s];
+      if (segment.is_call) {
+        AddCall(segment.first);
+      } else if (ideal_) {
+        AddIdeal(segment);
+      } else {
+        AddSegment(segment, plan_.schedule.segments[s]);
+      }
+    }
+    result_.duration = start_;
+    std::stable_sort(
+        result_.slices.begin(), result_.slices.end(),
+        [](const TimelineSlice& a, const TimelineSlice& b) { return a.lane < b.lane; });
+    return std::move(result_);
+  }
+
+ private:
+  void AddRecord(int k) {
+    const FusedKernel& kernel = plan_.fusion.kernels[k];
+    const Node& anchor = block_.nodes[kernel.anchor];
+    const KernelPrice* price = plan_.prices[k];
+    KernelRecord record;
+    record.name = KernelName(block_, kernel, price);
+    record.scope = block_.scope(anchor);
+    record.phase = anchor.phase;
+    record.op_class = anchor.op->op_class;
+    if (price != nullptr) {
+      record.lane = LaneOf(kernel, *price);
+      record.alone = AloneTime(price->demand, capacities_);
+    }
+    result_.kernels.push_back(std::move(record));
+  }
+
+  void AddSlice(TimelineSlice::Kind kind, Lane lane, int kernel, Duration begin, Duration end) {
+    if (kind == TimelineSlice::Kind::kWait && begin == end) return;
+    result_.slices.push_back({kind, lane, kernel, start_ + begin, start_ + end});
+  }
+
+  void AddCall(int k) {
+    const CallAttrs& attrs = block_.nodes[plan_.fusion.kernels[k].anchor].attrs.As<CallAttrs>();
+    const Duration time = done_[program_.Find(attrs.block)].duration * attrs.trips;
+    AddSlice(TimelineSlice::Kind::kCall, Lane::kTensorCore, k, {}, time);
+    start_ += time;
+  }
+
+  Cause CauseOfWait(int k) const {
+    const bool transfer = plan_.fusion.kernels[k].kind == KernelKind::kTransfer;
+    return {transfer ? CauseKind::kTransfer : CauseKind::kCollective, result_.kernels[k].name};
+  }
+
+  // A kernel on the TensorCore's line: its launch, its own work, and what others slowed it by.
+  void AddRun(int k, Duration begin, Duration end) {
+    AddSlice(TimelineSlice::Kind::kRun, Lane::kTensorCore, k, begin, end);
+    const KernelRecord& record = result_.kernels[k];
+    if (plan_.fusion.kernels[k].kind == KernelKind::kCollective) {
+      return AddCause(result_.causes, CauseOfWait(k), end - begin);
+    }
+    const Demand& demand = plan_.prices[k]->demand;
+    const Duration launch = demand.latency(), slowed = end - begin - record.alone;
+    AddCause(result_.causes, {CauseKind::kLaunch, std::string(demand.latency_name)}, launch);
+    AddCause(result_.causes, {CauseKind::kContention, std::string(Name(Resource::kHbm))}, slowed);
+    AddCause(result_.causes, {CauseKind::kBusy, "", record.phase, record.op_class},
+             record.alone - launch);
+  }
+
+  void AddWait(int k, Duration begin, Duration end) {
+    AddSlice(TimelineSlice::Kind::kWait, Lane::kTensorCore, k, begin, end);
+    AddCause(result_.causes, CauseOfWait(k), end - begin);
+  }
+
+  void AddSegment(const Segment& segment, const std::vector<ScheduleItem>& items) {
+    const SegmentTimes times = RunSegment(plan_.fusion, segment, items, plan_.prices, capacities_);
+    Duration cursor;  // of the TensorCore
+    for (const ScheduleItem& item : items) {
+      const auto [begin, end] = times.kernels[item.kernel - segment.first];
+      switch (item.kind) {
+        case ScheduleItem::Kind::kStart:
+          AddSlice(TimelineSlice::Kind::kRun, result_.kernels[item.kernel].lane, item.kernel, begin,
+                   end);
+          break;
+        case ScheduleItem::Kind::kDone:
+          if (end > cursor) AddWait(item.kernel, cursor, end);
+          cursor = std::max(cursor, end);
+          break;
+        case ScheduleItem::Kind::kRun:
+          SW_CHECK(begin == cursor, "kernel {} of {} begins at {} ps, not at {}",
+                   result_.kernels[item.kernel].name, block_.name, begin.ps, cursor.ps);
+          AddRun(item.kernel, begin, end);
+          cursor = end;
+      }
+    }
+    SW_CHECK(cursor == times.makespan, "a segment of {} ends at {} ps, its TensorCore at {}",
+             block_.name, times.makespan.ps, cursor.ps);
+    start_ += times.makespan;
+  }
+
+  void AddIdeal(const Segment& segment) {
+    const SegmentTimes times = RunIdeal(plan_.fusion, segment, plan_.prices, capacities_);
+    Duration cursor;
+    Lane last_lane = Lane::kTensorCore;
+    Duration last_end;
+    auto is_compute = [&](int k) { return plan_.fusion.kernels[k].kind == KernelKind::kCompute; };
+    for (int k = segment.first; k < segment.end; ++k) {
+      const auto [begin, end] = times.kernels[k - segment.first];
+      if (is_compute(k)) {
+        AddRun(k, begin, end);
+        cursor = end;
+        continue;
+      }
+      // Synchronous collectives are drawn on the line of asynchronous ones.
+      const Lane own = result_.kernels[k].lane;
+      const Lane lane = own == Lane::kTensorCore ? Lane::kAsyncIci : own;
+      AddSlice(TimelineSlice::Kind::kRun, lane, k, begin, end);
+      if (end > last_end) last_end = end, last_lane = own;
+    }
+    // After its own work the TensorCore waits for the lane that ends last.
+    for (int k = segment.first; k < segment.end; ++k) {
+      const Duration end = times.kernels[k - segment.first].end;
+      if (is_compute(k) || result_.kernels[k].lane != last_lane || end <= cursor) continue;
+      AddWait(k, cursor, end);
+      cursor = end;
+    }
+    if (cursor < times.makespan) {
+      AddSlice(TimelineSlice::Kind::kWait, Lane::kTensorCore, -1, cursor, times.makespan);
+      AddCause(result_.causes, {CauseKind::kContention, "shared resources of the lanes"},
+               times.makespan - cursor);
+    }
+    start_ += times.makespan;
+  }
+
+  const Program& program_;
+  const Block& block_;
+  const BlockPlan& plan_;
+  const Capacities& capacities_;
+  const bool ideal_;
+  const std::vector<BlockTimeline>& done_;
+  BlockTimeline result_;
+  Duration start_;  // of the current segment
+};
+
+}  // namespace
+
+std::string_view Name(CauseKind kind) {
+  constexpr std::string_view kNames[] = {"busy", "collective", "transfer", "launch", "contention"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+std::string Cause::ToText() const {
+  switch (kind) {
+    case CauseKind::kBusy:
+      return fmt::format("{} {}", Name(op_class), Name(phase));
+    case CauseKind::kCollective:
+    case CauseKind::kTransfer:
+      return fmt::format("wait {}", name);
+    case CauseKind::kLaunch:
+      return fmt::format("kernel overhead ({})", name);
+    case CauseKind::kContention:
+      return fmt::format("contention ({})", name);
+  }
+  return "";
+}
+
+Timeline RunTimeline(const Program& program, const std::vector<BlockPlan>& plans,
+                     const Capacities& capacities, bool ideal) {
+  Timeline timeline;
+  for (size_t b = 0; b < program.blocks.size(); ++b) {
+    timeline.blocks.push_back(
+        BlockTimer(program, static_cast<int>(b), plans[b], capacities, ideal, timeline.blocks)
+            .Run());
+  }
+  timeline.total = timeline.blocks.back().duration;
+  timeline.blocks.back().executions = 1;
+  for (size_t b = program.blocks.size(); b-- > 0;) {
+    for (const Node& node : program.blocks[b].nodes) {
+      if (!node.is(OpKind::kCall)) continue;
+      const CallAttrs& attrs = node.attrs.As<CallAttrs>();
+      timeline.blocks[program.Find(attrs.block)].executions +=
+          timeline.blocks[b].executions * attrs.trips;
+    }
+  }
+  return timeline;
+}
+
+std::vector<CauseTime> StepCauses(const Timeline& timeline) {
+  std::vector<CauseTime> causes;
+  for (const BlockTimeline& block : timeline.blocks) {
+    for (const CauseTime& own : block.causes) {
+      AddCause(causes, own.cause, own.time * block.executions);
+    }
+  }
+  std::stable_sort(causes.begin(), causes.end(),
+                   [](const CauseTime& a, const CauseTime& b) { return a.time > b.time; });
+  Duration sum;
+  for (const CauseTime& cause : causes) sum += cause.time;
+  SW_CHECK(sum == timeline.total, "causes of {} ps for a step of {} ps", sum.ps, timeline.total.ps);
+  return causes;
+}
+
+}  // namespace shardwise
