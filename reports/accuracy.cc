@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::string_view kExplanation =
     "Step times of public training runs, predicted beside measured. error is (predicted - "
-    "measured) / measured. Untuned: no constant was fitted to any of these rows; chip constants "
+    "measured) / measured; a question mark after fits: within 5 % of the limit, undecided. "
+    "Untuned: no constant was fitted to any of these rows; chip constants "
     "come from data sheets, the TPU compiler and measurements of single operations (shardwise "
     "chips lists each with its source). One of those, the vector operations of splash attention, "
     "was corrected after a first version of this table had been seen: its kernel measurement was "
@@ -36,9 +37,10 @@ Table BuildRows(const std::vector<AccuracyRow>& rows) {
     const auto known = [](double value) { return value > 0 ? Cell(value) : Cell(); };
     const bool simulated = row.predicted_s > 0;
     table.rows.push_back({row.id, row.model, row.topology, row.slices, row.precision, row.quality,
-                          std::string(!simulated ? "-"
-                                      : row.fits ? "yes"
-                                                 : "no"),
+                          std::string(!simulated       ? "-"
+                                      : row.fits       ? row.near_limit ? "yes?" : "yes"
+                                      : row.near_limit ? "no?"
+                                                       : "no"),
                           known(row.measured_s), known(row.predicted_s),
                           row.scored() ? Cell(row.error()) : Cell(), row.failure});
   }
@@ -81,6 +83,7 @@ AccuracyRow BuildAccuracyRow(const Evaluation& e) {
   row.measured_s = e.scenario.measured_step_time_s;
   row.predicted_s = e.result.step_time.seconds();
   row.fits = e.memory.fits();
+  row.near_limit = e.memory.near_limit();
   return row;
 }
 

@@ -14,7 +14,7 @@ struct AccuracyRow {
   int64_t slices = 1;
   double measured_s = 0;   // 0: the scenario carries no measurement
   double predicted_s = 0;  // 0: not simulated
-  bool fits = true;
+  bool fits = true, near_limit = false;
   std::string failure;  // why it was not simulated
 
   bool scored() const { return measured_s > 0 && predicted_s > 0; }

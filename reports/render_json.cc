@@ -154,11 +154,12 @@ void AddStep(const StepReport& s, Json& out) {
 }
 
 Json ToJson(const MemoryReport& m) {
-  return {{"argument_bytes", m.argument_bytes},   {"temp_bytes", m.temp_bytes},
-          {"output_bytes", m.output_bytes},       {"alias_bytes", m.alias_bytes},
-          {"peak_bytes", m.peak_bytes},           {"usable_bytes", m.usable_bytes},
-          {"host_temp_bytes", m.host_temp_bytes}, {"total_bytes", m.total_bytes},
-          {"peak_block", m.peak_block},           {"peak_kernel", m.peak_kernel}};
+  return {{"argument_bytes", m.argument_bytes}, {"temp_bytes", m.temp_bytes},
+          {"output_bytes", m.output_bytes},     {"alias_bytes", m.alias_bytes},
+          {"peak_bytes", m.peak_bytes},         {"usable_bytes", m.usable_bytes},
+          {"near_limit", m.near_limit},         {"host_temp_bytes", m.host_temp_bytes},
+          {"total_bytes", m.total_bytes},       {"peak_block", m.peak_block},
+          {"peak_kernel", m.peak_kernel}};
 }
 
 Json ToJson(const std::vector<SourcedValue>& values) {

@@ -13,7 +13,8 @@
 //   time_by_cause_s {cause: seconds}, time_by_cause_ps {cause: picoseconds}: add up to the step
 //   causes [{group, cause, phase, time_ps, fraction}]: the same by phase
 //   hbm {argument_bytes, temp_bytes, output_bytes, alias_bytes, peak_bytes, usable_bytes,
-//        host_temp_bytes, total_bytes, peak_block, peak_kernel}, fits, out_of_memory (text or null)
+//        near_limit, host_temp_bytes, total_bytes, peak_block, peak_kernel}, fits, out_of_memory
+//        (text or null)
 //   live_at_peak [{name, scope, role, shape, bytes, fraction}]
 //   collectives [...], axes [...], bounds [...]: columns of the tables in reports/report_tables.cc
 //   config {key: {value, origin}}; a dot in a key means nesting: config.sim.policy.value

@@ -136,9 +136,10 @@ void TimeSections(const Report& r, std::string& out) {
 
 void Memory(const Report& r, std::string& out) {
   Title(out, "Memory of one device");
-  out += fmt::format("  peak {} of {} usable ({}): {}\n", FormatGiB(r.memory.peak_bytes),
+  out += fmt::format("  peak {} of {} usable ({}): {}{}\n", FormatGiB(r.memory.peak_bytes),
                      FormatGiB(r.memory.usable_bytes), FormatPercent(r.memory.usage),
-                     r.memory.fits ? "fits" : "does not fit");
+                     r.memory.fits ? "fits" : "does not fit",
+                     r.memory.near_limit ? "; within 5 %: undecided" : "");
   out += WrapText(fmt::format("arguments {}, temporaries {}, outputs {}, of them in place {}",
                               FormatGiB(r.memory.argument_bytes), FormatGiB(r.memory.temp_bytes),
                               FormatGiB(r.memory.output_bytes), FormatGiB(r.memory.alias_bytes)),

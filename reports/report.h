@@ -69,6 +69,7 @@ struct StepReport {
 
 struct MemoryReport {
   bool fits = true;
+  bool near_limit = false;  // within 5 % of usable: undecided
   int64_t argument_bytes = 0, temp_bytes = 0, output_bytes = 0, alias_bytes = 0;
   int64_t peak_bytes = 0, usable_bytes = 0, host_temp_bytes = 0;
   int64_t total_bytes = 0;  // MaxText's estimate: output + temp + argument - alias

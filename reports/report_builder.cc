@@ -94,6 +94,7 @@ StepReport BuildStepReport(const Evaluation& e) {
 MemoryReport BuildMemory(const MemoryProfile& profile) {
   MemoryReport memory;
   memory.fits = profile.fits();
+  memory.near_limit = profile.near_limit();
   memory.argument_bytes = profile.argument_bytes;
   memory.temp_bytes = profile.temp_bytes;
   memory.output_bytes = profile.output_bytes;

@@ -48,7 +48,7 @@ KernelWork OneHotWork(int64_t ids, MatmulShape matmul, int64_t rows) {
 }
 
 KernelWork Work(const Attrs& attrs, Types in, Types out) {
-  if (!attrs.As<EmbeddingAttrs>().one_hot) return {};
+  if (!attrs.As<EmbeddingAttrs>().one_hot) return FindOp("gather_rows")->work(attrs, in, out);
   const int64_t ids = in[1].elements(), rows = in[0].dims[0];
   const DType dtype = in[0].dtype;
   return OneHotWork(ids, {1, ids, in[0].dims[1], rows, dtype, dtype, out[0].dtype}, rows);

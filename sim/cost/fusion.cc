@@ -131,7 +131,8 @@ class Fuser {
         if (!inlined_[n]) Begin(n, false);
         return;
       case NodeTrait::kCheap:
-        if (JoinEpilogue(n)) return;
+        inlined_[n] = !written && Widens(node);
+        if (inlined_[n] || JoinEpilogue(n)) return;
         if (written) return Begin(n, true);
         inlined_[n] = true;
         return;
@@ -144,6 +145,10 @@ class Fuser {
                       OnlyProductsRead(node.out[0]);
         Begin(n, false);
     }
+  }
+
+  bool Widens(const Node& node) const {
+    return block_.type(node.out[0]).bytes() > block_.type(node.in[0]).bytes();
   }
 
   bool OnlyProductsRead(ValueId v) const {

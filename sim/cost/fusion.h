@@ -15,6 +15,8 @@
 //    not written anyway (for an anchor: also has no other reader) and everything else the op reads
 //    is there before that kernel starts. Extra operands pay their bytes. Attention is a custom
 //    kernel and takes none.
+//    A cast to a wider type never does: its operand is stored narrow and widened by every reader,
+//    as the compiler keeps bf16 logits under a float32 loss.
 //  * Elementwise ops that join nothing begin a loop kernel, which later ones may join.
 //  * Operand read: constants (iota, full), broadcasts, what is computed from these alone, and
 //    one-operation elementwise ops (convert, scale) are computed again in every kernel that reads

@@ -121,6 +121,14 @@ TEST_F(FusionTest, CastsAreComputedAgainInEveryReader) {
   EXPECT_EQ(f.fusion.kernels[1].operand_reads[0], std::vector<ValueId>{w});
 }
 
+TEST_F(FusionTest, WideningCastsLeaveTheProductNarrow) {
+  const ValueId x = Matrix("x"), w = Matrix("w");
+  const ValueId wide = Convert(b_, Product(x, w), DType::kF32);
+  const Fused f = Finish({ReduceSum(b_, wide, {1}), ReduceMax(b_, wide, {1})});
+  EXPECT_EQ(f.kernels(), (Names{"einsum", "convert reduce_sum", "convert reduce_max"}));
+  EXPECT_FALSE(f.fusion.storage[wide.v].valid());
+}
+
 TEST_F(FusionTest, CastsBeforeAGatherAreStored) {
   const ValueId w = b_.Input("w", {{16, 64}, DType::kF32}), x = Matrix("x");
   const ValueId gathered = AllGather(b_, Convert(b_, w, kBF16), {"fsdp"}, 4, 0);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,9 @@ struct MemoryProfile {
   std::vector<LiveBuffer> live_at_peak;  // arguments included, largest first, equal ones in order
                                          // of allocation
   bool fits() const { return peak_bytes <= usable_bytes; }
+  // Within 5 % of what is usable either way, where the compiler's own choices (fragmentation, the
+  // rematerialisation it adds when short) decide; the verdict is then no more than a tendency.
+  bool near_limit() const { return 20 * std::abs(peak_bytes - usable_bytes) <= usable_bytes; }
   // XLA's sentence when it does not fit, "" when it does: "Ran out of memory in memory space hbm.
   // Used 40.12G of 31.24G hbm. Exceeded hbm capacity by 8.88G."
   std::string OutOfMemoryText() const;
