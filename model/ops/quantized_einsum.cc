@@ -289,11 +289,11 @@ std::vector<ValueId> Vjp(BlockBuilder& b, const Node& node, std::span<const Valu
 }
 
 // Codes of x as a float8 tensor.
-ValueId CodesOf(BlockBuilder& b, ValueId x, ValueId scale, std::vector<int64_t> scale_dims,
+ValueId CodesOf(BlockBuilder& b, ValueId x, ValueId scale, const std::vector<int64_t>& scale_dims,
                 DType code) {
   const TensorType type = b.type(x);
   const double limit = ref::MaxFinite(code);
-  const ValueId quotient = Div(b, x, BroadcastDims(b, scale, type.dims, std::move(scale_dims)));
+  const ValueId quotient = Div(b, x, BroadcastDims(b, scale, type.dims, scale_dims));
   const ValueId low = Full(b, type, limit), high = Full(b, type, limit);
   const ValueId at_least = Max(b, quotient, Neg(b, low));
   const ValueId clipped = Neg(b, Max(b, Neg(b, at_least), Neg(b, high)));

@@ -107,7 +107,7 @@ class LayerBuilder {
   }
 
   // A dense product of the layer: in float8 under fp8_full, else in the compute dtype.
-  ValueId Dense(std::string equation, ValueId x, int parameter) {
+  ValueId Dense(const std::string& equation, ValueId x, int parameter) {
     const ValueId weight = Parameter(parameter);
     if (c_.quantization == Quantization::kNone) return Einsum(b_, equation, x, weight);
     QuantizedEinsumOptions options;

@@ -116,11 +116,10 @@ class ComputePricer {
       prepare[Resource::kVpu] = work.vector_ops;
       price_.demand.stages.push_back(prepare);
     }
-    double padded = 0, cycles = 0, ideal = 0, results = 0;
+    double cycles = 0, ideal = 0, results = 0;
     for (const MatmulShape& shape : work.matmuls) {
       const double multiplier = MultiplierOf(shape);
       const double p = PaddedFlops(shape, chip_.mxu_dim);
-      padded += p;
       ideal += p * IdealFactor(multiplier);
       cycles += compute_factor_ * multiplier * p / chip_.flop_per_cycle_per_device;
       results += static_cast<double>(shape.batch) *

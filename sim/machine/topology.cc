@@ -7,13 +7,12 @@
 #include <optional>
 
 #include "kernels/base/check.h"
-#include "kernels/base/embedded.h"
 #include "sim/config/diagnostics.h"
+#include "sim/config/topologies.h"
 
 namespace shardwise {
 namespace {
 
-constexpr std::string_view kTable = "configs/maxtext/topologies.tsv";
 constexpr int64_t kMaxChips = 16384;  // beyond the largest pod
 
 std::vector<std::string_view> Split(std::string_view text, char separator) {
@@ -47,22 +46,11 @@ std::optional<std::array<int64_t, 3>> ParseShape(std::string_view text) {
 }
 
 std::vector<TopologyRow> ReadRows() {
-  const std::optional<std::string_view> table = FindEmbedded(kTable);
-  SW_CHECK(table.has_value(), "{} is not compiled in", kTable);
   std::vector<TopologyRow> rows;
-  for (std::string_view line : Split(*table, '\n')) {
-    if (line.empty() || line.starts_with('#')) continue;
-    const std::vector<std::string_view> fields = Split(line, '\t');
-    SW_CHECK(fields.size() >= 4, "{}: {}", kTable, line);
-    TopologyRow row;
-    row.name = fields[0];
-    row.chip = row.name.substr(0, row.name.rfind('-'));
-    const auto shape = ParseShape(fields[2]);
-    const auto devices = ParseCount(fields[3]);
-    SW_CHECK(shape && devices, "{}: {}", kTable, line);
-    row.dims = *shape;
-    row.devices = *devices;
-    rows.push_back(std::move(row));
+  for (const TopologySize& size : AllTopologies()) {
+    const auto shape = ParseShape(size.shape);
+    SW_CHECK(shape.has_value(), "shape of topology {}", size.name);
+    rows.push_back({std::string(size.name), std::string(size.family), *shape, size.devices});
   }
   return rows;
 }

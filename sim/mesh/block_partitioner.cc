@@ -213,9 +213,10 @@ bool BlockPartitioner::Defer(const Node& node, const IndexRule& rule) {
     const auto projected =
         ProjectToFactors(rule, rule.operands[i], shardings_[node.in[i].v], mesh_);
     for (auto [axis, factor] : projected) {
-      const bool taken = std::any_of(axes.begin(), axes.end(), [&](const std::vector<int>& a) {
-        return std::find(a.begin(), a.end(), axis) != a.end();
-      });
+      const bool taken =
+          std::any_of(axes.begin(), axes.end(), [&, axis = axis](const std::vector<int>& a) {
+            return std::find(a.begin(), a.end(), axis) != a.end();
+          });
       if (!taken) axes[factor].push_back(axis);
     }
   }

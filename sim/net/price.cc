@@ -119,7 +119,8 @@ CollectiveStage AllToAllStage(const Chip& chip, const GroupTopology& group, doub
       pairs = dim.extent % 2 == 0 ? e * e / 8 : (e * e - 1) / 8;
       hops.push_back(dim.extent / 2);
     } else {
-      pairs = static_cast<double>(dim.extent / 2 * ((dim.extent + 1) / 2));
+      const auto half = dim.extent / 2;
+      pairs = static_cast<double>(half * (dim.extent - half));
       hops.push_back(dim.extent - 1);
     }
     stage.bytes[static_cast<int>(dim.link)] +=
