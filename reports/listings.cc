@@ -1,5 +1,7 @@
 #include "reports/listings.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <utility>
 
@@ -20,6 +22,13 @@ std::string_view UseText(KeyUse use) {
   constexpr std::array<std::string_view, 4> kNames = {"modelled", "neutral", "not modelled",
                                                       "refused"};
   return kNames[static_cast<size_t>(use)];
+}
+
+// "refused; modelled for deepseek4".
+std::string UsesText(const KeySpec& key) {
+  std::string text(UseText(key.use));
+  if (key.v4_use != key.use) text += fmt::format("; {} for deepseek4", UseText(key.v4_use));
+  return text;
 }
 
 std::string Differentiable(const OpDef& op) {
@@ -115,15 +124,13 @@ Table BuildOpTable() {
 
 Table BuildKeyTable(std::string_view pattern) {
   Table table;
-  table.columns = {{"key", "key", Unit::kText},
-                   {"type", "type", Unit::kText},
-                   {"default", "default", Unit::kText},
-                   {"use", "use", Unit::kText},
-                   {"choices", "", Unit::kText}};
+  table.columns = {{"key", "key", Unit::kText},         {"type", "type", Unit::kText},
+                   {"default", "default", Unit::kText}, {"use", "use", Unit::kText},
+                   {"choices", "", Unit::kText},        {"meaning", "meaning", Unit::kText}};
   for (const KeySpec& key : AllKeys()) {
     if (key.name.find(pattern) == std::string_view::npos) continue;
     table.rows.push_back({std::string(key.name), std::string(key.type), std::string(key.fallback),
-                          std::string(UseText(key.use)), std::string(key.choices)});
+                          UsesText(key), std::string(key.choices), std::string(key.meaning)});
   }
   return table;
 }

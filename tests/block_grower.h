@@ -7,6 +7,7 @@
 
 #include "model/ir/builder.h"
 #include "model/ops/builders.h"
+#include "model/ops/deepseek_builders.h"
 #include "model/ops/fused_builders.h"
 #include "tests/numerics.h"
 
@@ -134,7 +135,7 @@ class BlockGrower {
   ValueId PositiveOf(ValueId x) { return AddScalar(b_, Square(b_, x), 0.5); }
 
   ValueId Unary(ValueId x) {
-    switch (draw_.Below(10)) {
+    switch (draw_.Below(12)) {
       case 0:
         return Neg(b_, x);
       case 1:
@@ -153,6 +154,10 @@ class BlockGrower {
         return Logistic(b_, x);
       case 8:
         return Silu(b_, x);
+      case 9:
+        return SqrtSoftplus(b_, x);
+      case 10:
+        return Clamp(b_, x, -1, draw_.Chance(0.5) ? 1 : kUnbounded);
       default:
         return Scale(b_, x, 0.7);
     }
@@ -294,7 +299,7 @@ class BlockGrower {
     const Dims dims = b_.type(x).dims;
     const int rank = static_cast<int>(dims.size());
     if (rank == 0) return kNoValue;
-    const int64_t kind = draw_.Below(4);
+    const int64_t kind = draw_.Below(5);
     if (kind == 0) return RmsNorm(b_, x, Like({dims.back()}), 1e-5);
     if (kind == 1 && rank == 2 && dims[0] >= 2) return GatherRows(b_, x, ids_);
     if (kind == 2 && rank == 2 && dims[0] >= 2) {
@@ -302,6 +307,9 @@ class BlockGrower {
       return ScatterAddRows(b_, ids_, Like({ids[0], ids[1], dims[1]}), dims[0]);
     }
     if (kind == 3 && rank == 4 && dims[3] % 2 == 0) return Attend(x);
+    if (kind == 4 && rank >= 2 && dims[rank - 2] == dims[rank - 1]) {
+      return Sinkhorn(b_, x, 2, 1e-3);
+    }
     return kNoValue;
   }
 

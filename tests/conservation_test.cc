@@ -114,6 +114,70 @@ TEST(Conservation, CollectivesMoveWhatIsPriced) {
   }
 }
 
+// Sizes of the ranks of one group: sent[r] and received[r] are those of rank r.
+struct DrawnSizes {
+  std::vector<Tensor> sent, received;
+
+  DrawnSizes(Draw& draw, int64_t n, int64_t parts, int64_t most) {
+    const TensorType type{{n, parts}, DType::kI32};
+    sent = received = std::vector<Tensor>(n, Tensor(type));
+    for (int64_t r = 0; r < n; ++r) {
+      for (int64_t i = 0; i < n * parts; ++i) {
+        const auto count = static_cast<double>(draw.Below(most + 1));
+        sent[r].Set(i, count);
+        received[i / parts].Set(r * parts + i % parts, count);
+      }
+    }
+  }
+  static double Sum(const Tensor& sizes, int64_t rank) {
+    const int64_t parts = sizes.type().dims[1];
+    double sum = 0;
+    for (int64_t i = 0; i < parts; ++i) sum += sizes.Get(rank * parts + i);
+    return sum;
+  }
+  static std::vector<const Tensor*> Pointers(const std::vector<Tensor>& tensors) {
+    std::vector<const Tensor*> pointers;
+    for (const Tensor& tensor : tensors) pointers.push_back(&tensor);
+    return pointers;
+  }
+};
+
+// The schedule of a ragged exchange, as it is executed, sends every row that has another receiver
+// once, and no place receives two.
+TEST(Conservation, RaggedExchangesSendTheirRowsOnce) {
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    Draw draw(seed);
+    const Mesh mesh = DrawMesh(draw);
+    std::vector<std::string> axes;
+    for (const MeshAxis& axis : mesh.axes) axes.push_back(axis.name);
+    const GroupTopology topology = GroupsOf(mesh, axes).topology;
+    const int64_t n = topology.size(), width = 1 + draw.Below(3);
+    const DrawnSizes sizes(draw, n, 2, 3);
+    const int64_t room = 6 * n;  // for two parts of three rows from everyone
+    const Collective c =
+        RaggedExchange({{room, width}, DType::kF64}, room, DrawnSizes::Pointers(sizes.sent),
+                       DrawnSizes::Pointers(sizes.received));
+    double rows = 0, moved = 0;
+    for (int64_t r = 0; r < n; ++r) {
+      for (int64_t q = 0; q < n; ++q) rows += r == q ? 0 : DrawnSizes::Sum(sizes.sent[r], q);
+    }
+    std::vector<std::vector<int>> arrivals(n, std::vector<int>(c.elements, 0));
+    for (const TransferStep& step : BuildSchedule(c, topology)) {
+      for (const Transfer& t : step.transfers) {
+        moved += static_cast<double>(t.length);
+        EXPECT_NE(t.from, t.to);
+        EXPECT_LE(t.from_offset + t.length, c.operand);
+        EXPECT_GE(t.to_offset, c.operand);
+        for (int64_t i = 0; i < t.length; ++i) ++arrivals[t.to][t.to_offset + i];
+      }
+    }
+    EXPECT_EQ(moved, rows * static_cast<double>(width)) << topology.ToText();
+    for (const std::vector<int>& places : arrivals) {
+      EXPECT_TRUE(std::all_of(places.begin(), places.end(), [](int count) { return count <= 1; }));
+    }
+  }
+}
+
 // Multiplications and additions of the kernels of one step by op class and phase.
 using WorkByClass = std::map<std::pair<OpClass, Phase>, double>;
 

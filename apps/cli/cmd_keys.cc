@@ -30,7 +30,8 @@ std::string_view KeysHelp() {
 Lists the configuration keys whose name contains PART: type, default, and what a
 value other than the default means here. modelled keys are read; neutral ones
 cannot change the result; not modelled ones may, and the report lists them;
-refused ones ask for what is not built.
+refused ones ask for what is not built. Where decoder_block deepseek4 differs,
+its use comes second. sim.* keys are this program's own; the others MaxText's.
 
   --format FORMAT   text (default), markdown, json, or csv
   -h, --help        prints this text

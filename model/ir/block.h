@@ -49,6 +49,7 @@ struct BlockInput {
   Role role = Role::kActivation;
   MemorySpace space = MemorySpace::kDevice;
   // Logical axis names, one per dimension of the value (without the stack axis); empty = unknown.
+  // More names than dimensions, as MaxText has them for some scales, mean replicated.
   std::vector<std::string> logical_axes;
 };
 

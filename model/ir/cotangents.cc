@@ -25,6 +25,7 @@ void Cotangents::Accumulate(ValueId v, ValueId cotangent) {
 }
 
 void Cotangents::Pull(const Node& node, std::string_view scope) {
+  if (node.in.empty()) return;  // a constant
   std::vector<ValueId> grads;
   for (ValueId v : node.out) grads.push_back(Get(v));
   if (std::none_of(grads.begin(), grads.end(), [](ValueId g) { return g.valid(); })) return;

@@ -32,11 +32,13 @@ std::vector<std::string> Unmentioned(const ManualAttrs& attrs, const AxisSet& us
   return axes;
 }
 
-// Axes a collective or shard_slice works on.
+// Axes an all_reduce makes its result equal over, or another op makes its result vary over.
 AxisSet AxesOf(const Node& node) {
   auto set = [](const std::vector<std::string>& axes) { return AxisSet(axes.begin(), axes.end()); };
   if (node.op->name == "all_reduce") return set(node.attrs.As<AllReduceAttrs>().axes);
   if (node.op->name == "shard_slice") return set(node.attrs.As<ShardSliceAttrs>().axes);
+  if (node.op->name == "pvary") return set(node.attrs.As<PvaryAttrs>().axes);
+  if (node.op->name == "ragged_all_to_all") return set(node.attrs.As<RaggedAllToAllAttrs>().axes);
   return {};
 }
 
@@ -50,9 +52,10 @@ std::vector<AxisSet> Varying(const Block& region, const std::vector<ManualSpec>&
     AxisSet axes;
     for (ValueId v : node.in) axes.insert(varying[v.v].begin(), varying[v.v].end());
     const AxisSet own = AxesOf(node);
-    if (node.is(OpKind::kShardLocal)) axes.insert(own.begin(), own.end());
-    if (node.is(OpKind::kCollective)) {
+    if (node.op->name == "all_reduce") {
       for (const std::string& axis : own) axes.erase(axis);
+    } else {
+      axes.insert(own.begin(), own.end());
     }
     for (ValueId v : node.out) varying[v.v] = axes;
   }
@@ -130,6 +133,7 @@ class RegionBackward {
   }
 
   void Pull(const Node& original) {
+    if (original.in.empty()) return;  // a constant
     Node node = original;
     node.in = Mapped(original.in);
     node.out = Mapped(original.out);
@@ -145,9 +149,12 @@ class RegionBackward {
       if (!pulled[i].valid()) continue;
       ValueId cotangent = pulled[i];
       if (node.is(OpKind::kShardLocal)) {
-        // Its vjp gathers the whole cotangent on every rank; untyped inputs are summed once more.
-        const double group = static_cast<double>(original.attrs.As<ShardSliceAttrs>().group);
-        if (!typed_) cotangent = Scaled(cotangent, 1 / group);
+        // The vjp of shard_slice gathers the whole cotangent on every rank; untyped inputs are
+        // summed once more. That of pvary, in typed regions alone, has summed what meets here.
+        if (!typed_) {
+          const double group = static_cast<double>(original.attrs.As<ShardSliceAttrs>().group);
+          cotangent = Scaled(cotangent, 1 / group);
+        }
       } else if (typed_ && !psum) {
         cotangent = SumOver(cotangent, MetHere(original, i));
       }
@@ -189,6 +196,24 @@ class RegionBackward {
   std::vector<ManualSpec> in_specs_;
   std::vector<AxisSet> varying_;
 };
+
+// A pvary says something of a value that the typed transpose takes to be equal over its axes.
+void CheckPvary(const Block& region, const ManualAttrs& attrs,
+                const std::vector<AxisSet>& varying) {
+  for (const Node& node : region.nodes) {
+    if (node.op->name != "pvary") continue;
+    SW_CHECK(attrs.transpose == "typed", "manual region {}: pvary under an untyped transpose",
+             region.name);
+    int64_t group = 1;
+    for (const std::string& axis : AxesOf(node)) {
+      group *= SizeOf(attrs, axis);
+      SW_CHECK(varying[node.in[0].v].count(axis) == 0 || SizeOf(attrs, axis) == 1,
+               "manual region {}: pvary of a value that varies over {}", region.name, axis);
+    }
+    SW_CHECK(node.attrs.As<PvaryAttrs>().group == group, "manual region {}: pvary over {} devices",
+             region.name, group);
+  }
+}
 
 const Block& FindBlock(const std::vector<Block>& blocks, const std::string& name) {
   const auto it =
@@ -265,12 +290,13 @@ std::vector<ValueId> AddManual(BlockBuilder& builder, const Block& region, const
     attrs.axes.push_back(axis.name);
     attrs.sizes.push_back(axis.size);
   }
+  std::vector<ManualSpec> specs;
+  for (size_t i = 0; i < in_specs.size(); ++i) {
+    specs.push_back(ParseManualSpec(in_specs[i], region.type(region.inputs[i].value).rank()));
+  }
+  const std::vector<AxisSet> varying = Varying(region, specs);
+  CheckPvary(region, attrs, varying);
   if (transpose == ManualTranspose::kTyped) {
-    std::vector<ManualSpec> specs;
-    for (size_t i = 0; i < in_specs.size(); ++i) {
-      specs.push_back(ParseManualSpec(in_specs[i], region.type(region.inputs[i].value).rank()));
-    }
-    const std::vector<AxisSet> varying = Varying(region, specs);
     for (size_t o = 0; o < out_specs.size(); ++o) {
       const ValueId v = region.outputs[o].value;
       const AxisSet named = Mentioned(ParseManualSpec(out_specs[o], region.type(v).rank()));

@@ -21,8 +21,8 @@ std::string ToText(const ManualSpec& spec);
 
 // How the cotangents of a region are reduced.
 //   kTyped       as JAX does with check_vma: a value that does not vary over an axis has its
-//                cotangent summed over the axis where it first meets one that does; a psum's own
-//                transpose is free.
+//                cotangent summed over the axis where it first meets one that does, or at its
+//                pvary; a psum's own transpose is free.
 //   kJaxUntyped  without: cotangents of outputs are divided by the number of devices that hold a
 //                copy, a psum's transpose is a psum, and cotangents of inputs are summed over the
 //                axes their spec does not name.

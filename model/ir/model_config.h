@@ -11,6 +11,7 @@
 
 #include "kernels/base/dtype.h"
 #include "model/ir/autodiff.h"
+#include "model/ir/mesh.h"
 
 namespace shardwise {
 
@@ -27,6 +28,60 @@ struct AttentionBlocks {
 
 // MaxText's `quantization`, as far as it changes matrix products.
 enum class Quantization : uint8_t { kNone, kFp8Full };
+
+// How a router's experts reach their tokens over the expert axis.
+enum class ExpertDispatch : uint8_t {
+  kAllGather,       // every device of the axis sees all its tokens, results are reduce-scattered
+  kRaggedAllToAll,  // each token goes to the devices of its experts and back
+};
+
+// Form of the load-balance loss of a top-k router (v4-spec 2.11).
+enum class BalanceLoss : uint8_t { kOff, kMaxText, kV3, kSwitch };
+
+// The keys of decoder_block deepseek4 and the choices in which the official model, its PyTorch port
+// and MaxText differ (v4-spec section 6). Defaults: official.
+struct DeepSeekV4Config {
+  std::vector<int64_t> compress_ratios;  // per layer: 0 window only, 4 CSA, more HCA
+  int64_t q_lora_rank = 0, qk_rope_head_dim = 64;
+  int64_t o_groups = 1, o_lora_rank = 0;
+  double compressed_rope_max_timescale = 160000;
+  int64_t indexer_n_heads = 0, indexer_head_dim = 0, indexer_topk = 0;
+  int64_t mhc_expansion_rate = 4, sinkhorn_iterations = 20;
+  double hc_eps = 1e-6;
+
+  int64_t num_experts = 1, num_experts_per_tok = 1, moe_mlp_dim = 0;
+  int64_t first_num_hash_layers = 0;
+  double routed_scaling_factor = 1;
+  bool routed_bias = true;
+  double routed_bias_update_rate = 0;
+  double load_balance_loss_weight = 0;
+  double mlp_activations_limit = 10;
+  int64_t mtp_num_layers = 0;
+  double mtp_loss_scaling_factor = 0.1;
+
+  bool yarn = true;  // of layers with compressed entries
+  double rope_factor = 16, beta_fast = 32, beta_slow = 1;
+  double original_max_position_embeddings = 65536;
+  bool shared_clamp = true;     // the shared expert is clamped like the routed ones
+  bool mhc_norm_scale = false;  // the norm before the hyper-connection maps has a weight
+  bool doc_isolation = true;    // compressed entries respect document borders and position ids
+  bool float32_islands = true;  // maps, pooling and routing in float32, else in the compute dtype
+  BalanceLoss balance_loss = BalanceLoss::kMaxText;
+  double loss_epsilon = 1e-8;  // added to the number of counted targets
+
+  ExpertDispatch dispatch = ExpertDispatch::kRaggedAllToAll;
+  // Rows a device keeps room for, as a multiple of its even share; 0: for every token of its group.
+  double buffer_factor = 0;
+  // Load of the fullest device of the expert axis over the mean, when priced.
+  double load_imbalance = 1;
+};
+
+// Mesh axes of the dimensions that cross a manual region, larger than 1, by logical axis rules.
+struct RegionAxes {
+  std::vector<std::string> batch, length;                     // of activations
+  std::vector<std::string> heads;                             // attention heads
+  std::vector<std::string> expert, expert_embed, expert_mlp;  // of expert weights
+};
 
 struct ModelConfig {
   std::string model_name = "default";
@@ -67,9 +122,16 @@ struct ModelConfig {
   int64_t param_scan_axis = 1;
   RematPolicy remat;
 
+  DeepSeekV4Config v4;
+  Mesh mesh;  // manual regions are written for it; no axes: one device
+  RegionAxes region_axes;
+  // MaxText's own inefficiencies of this model are built in, each named in docs/deepseek-v4.md.
+  bool as_maxtext = false;
+
   std::string opt_type = "adamw";
   double learning_rate = 3e-5;
   double adam_b1 = 0.9, adam_b2 = 0.95, adam_eps = 1e-8, adam_weight_decay = 0.1;
+  double muon_beta = 0.95, muon_weight_decay = 0.1;
   double gradient_clipping_threshold = 1.0;  // 0: no clipping
 };
 

@@ -119,6 +119,20 @@ struct AllToAllAttrs {
   }
 };
 
+// The result has `rows` rows. `imbalance`: rows the fullest rank receives over the mean, when
+// priced.
+struct RaggedAllToAllAttrs {
+  std::vector<std::string> axes;
+  int64_t group = 1, rows = 0;
+  double imbalance = 1;
+  void VisitFields(auto&& v) {
+    v("axes", axes);
+    v("group", group);
+    v("rows", rows);
+    v("imbalance", imbalance);
+  }
+};
+
 // Rank r sends to rank (r + shift) mod group.
 struct CollectivePermuteAttrs {
   std::vector<std::string> axes;
@@ -138,6 +152,16 @@ struct ShardSliceAttrs {
     v("axes", axes);
     v("group", group);
     v("dim", dim);
+  }
+};
+
+// pvary: `group` devices differ only in `axes`.
+struct PvaryAttrs {
+  std::vector<std::string> axes;
+  int64_t group = 1;
+  void VisitFields(auto&& v) {
+    v("axes", axes);
+    v("group", group);
   }
 };
 

@@ -19,7 +19,7 @@ class BlockVerifier {
     for (const BlockInput& input : block_.inputs) {
       SW_RETURN_IF_ERROR(Define(input.value, "an input"));
       if (!input.logical_axes.empty() &&
-          input.logical_axes.size() != block_.type(input.value).dims.size()) {
+          input.logical_axes.size() < block_.type(input.value).dims.size()) {
         return Error(fmt::format("input '{}' has {} logical axes for {}", input.name,
                                  input.logical_axes.size(), block_.type(input.value).ToText()));
       }

@@ -43,7 +43,7 @@ OpDef StackOp();
 OpDef StackSliceOp();
 OpDef TransposeOp();
 
-// Fused ops of a Llama-like stack.
+// Fused ops.
 OpDef AdamWOp();
 OpDef AttentionOp();
 OpDef AttentionVjpOp();
@@ -56,6 +56,29 @@ OpDef RmsNormOp();
 OpDef RmsNormVjpOp();
 OpDef RotaryOp();
 OpDef SiluOp();
+
+// Fused ops and indexing of the DeepSeek layers.
+OpDef BlockVisibilityOp();
+OpDef ClampOp();
+OpDef CompressTokensOp();
+OpDef CompressTokensVjpOp();
+OpDef CompressedAttentionOp();
+OpDef CompressedAttentionVjpOp();
+OpDef GroupRowsOp();
+OpDef GroupedMatmulOp();
+OpDef GroupedMatmulDwOp();
+OpDef IndexMaskOp();
+OpDef IndexScoresOp();
+OpDef IndexScoresVjpOp();
+OpDef PermuteRowsOp();
+OpDef RepeatIdsOp();
+OpDef ScatterAddAlongOp();
+OpDef SinkhornOp();
+OpDef SinkhornVjpOp();
+OpDef SqrtSoftplusOp();
+OpDef SqrtSoftplusVjpOp();
+OpDef TakeAlongOp();
+OpDef TopKOp();
 
 // Structure without work.
 OpDef CallOp();
@@ -72,6 +95,8 @@ OpDef AllGatherOp();
 OpDef AllReduceOp();
 OpDef AllToAllOp();
 OpDef CollectivePermuteOp();
+OpDef PvaryOp();
+OpDef RaggedAllToAllOp();
 OpDef ReduceScatterOp();
 OpDef ShardSliceOp();
 

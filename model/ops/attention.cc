@@ -8,6 +8,7 @@
 #include "model/ir/builder.h"
 #include "model/ops/all_ops.h"
 #include "model/ops/attention_decompose.h"
+#include "model/ops/attention_tiles.h"
 #include "model/ops/builders.h"
 #include "model/ops/fused_builders.h"
 #include "model/ops/fused_util.h"
@@ -82,20 +83,10 @@ OpCounts VjpCost(const Attrs&, Types in, Types) {
 // evenly: a device with part of the sequence (balanced over devices) sees the same average.
 double VisitedFraction(const AttentionAttrs& a, const Extents& x, int64_t block_q,
                        int64_t block_kv) {
-  if (block_q <= 0 || block_kv <= 0 || x.t == 0) return 1;
-  const int64_t positions = std::max(x.s, x.t);
-  const int64_t q_tiles = (positions + block_q - 1) / block_q;
-  const int64_t kv_tiles = (x.t + block_kv - 1) / block_kv;
-  int64_t visited = 0;
-  for (int64_t tile = 0; tile < q_tiles; ++tile) {
-    const int64_t first_query = tile * block_q;
-    const int64_t last_query = std::min(first_query + block_q, positions) - 1;
-    int64_t first = 0, last = kv_tiles - 1;
-    if (a.causal) last = std::min(last, last_query / block_kv);
-    if (a.window > 0) first = std::max<int64_t>(0, first_query - a.window + 1) / block_kv;
-    visited += std::max<int64_t>(0, last - first + 1);
-  }
-  return static_cast<double>(visited) / static_cast<double>(q_tiles * kv_tiles);
+  const ScoreTiles tiles = {std::max(x.s, x.t), x.t, block_q, block_kv};
+  return VisitedShare(
+      tiles, [&](int64_t query) { return a.window > 0 ? FirstOfWindow(query, a.window) : 0; },
+      [&](int64_t query) { return a.causal ? std::min(query + 1, x.t) : x.t; });
 }
 
 KernelWork Work(const Attrs& attrs, Types in, Types) {

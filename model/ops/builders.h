@@ -90,5 +90,8 @@ ValueId CollectivePermute(BlockBuilder& b, ValueId x, std::vector<std::string> a
                           int64_t shift);
 ValueId ShardSlice(BlockBuilder& b, ValueId x, std::vector<std::string> axes, int64_t group,
                    int64_t dim);
+// x, which its device has in common with `group` devices along `axes`, as a value of this device;
+// x itself if that is one device.
+ValueId Pvary(BlockBuilder& b, ValueId x, std::vector<std::string> axes, int64_t group);
 
 }  // namespace shardwise

@@ -11,8 +11,32 @@ namespace shardwise {
 
 // x [...,e], scale [e] -> like x.
 ValueId RmsNorm(BlockBuilder& b, ValueId x, ValueId scale, double epsilon);
+// With a scale of ones.
+ValueId RmsNorm(BlockBuilder& b, ValueId x, double epsilon);
 
-// x [b,s,h,d], positions s32 [b,s] -> like x.
+struct RotaryAttrs {
+  double max_timescale = 10000;  // planes turn by position / max_timescale^(2i/rotary_dims)
+  bool inverse = false;          // backwards
+  int64_t rotary_dims = 0;       // only so many elements turn, the last ones; 0: all
+  bool interleaved = false;      // planes of elements 2i and 2i + 1, not i and rotary_dims/2 + i
+  // YaRN for lengths beyond the original one: planes that turn less than beta_slow times over it
+  // turn slower by the factor, those above beta_fast do not, with a ramp between. No other effect.
+  double yarn_factor = 1;  // 1: off
+  double yarn_original_length = 0;
+  double yarn_beta_fast = 32, yarn_beta_slow = 1;
+  void VisitFields(auto&& v) {
+    v("max_timescale", max_timescale);
+    v("inverse", inverse);
+    v("rotary_dims", rotary_dims);
+    v("interleaved", interleaved);
+    v("yarn_factor", yarn_factor);
+    v("yarn_original_length", yarn_original_length);
+    v("yarn_beta_fast", yarn_beta_fast);
+    v("yarn_beta_slow", yarn_beta_slow);
+  }
+};
+// x [b,s,h,d] or [b,s,d], positions s32 [b,s] -> like x.
+ValueId Rotary(BlockBuilder& b, ValueId x, ValueId positions, const RotaryAttrs& attrs);
 ValueId Rotary(BlockBuilder& b, ValueId x, ValueId positions, double max_timescale);
 
 // Attributes of attention and attention_vjp. Tile sizes are those of the flash kernels, in tokens,

@@ -156,6 +156,31 @@ TEST(FusedOpsTest, OneHotEmbeddingIsPricedAsAProduct) {
   EXPECT_EQ(work_of_last().vector_ops, 16.0 * 100);
 }
 
+// All that is written to a program by those who know nothing of partial or stretched rotation.
+TEST(FusedOpsTest, RotaryTurnsWholeHeadsByDefault) {
+  const auto attrs = FindOp("rotary")->parse_attrs("max_timescale=500000 inverse=true");
+  ASSERT_TRUE(attrs.ok());
+  EXPECT_EQ(*attrs, Attrs(RotaryAttrs{.max_timescale = 500000, .inverse = true}));
+  const std::vector<TensorType> in = {{{1, 2, 3, 4}, DType::kF64}, {{1, 2}, DType::kI32}};
+  const std::vector<Tensor> operands = {RandomTensor(in[0], 1, 0), RandomTensor(in[1], 1, 1, 100)};
+  RotaryAttrs whole;
+  whole.rotary_dims = 4;
+  EXPECT_EQ(RunOnTensors(*FindOp("rotary"), Attrs(RotaryAttrs{}), operands, {in.data(), 1}),
+            RunOnTensors(*FindOp("rotary"), Attrs(whole), operands, {in.data(), 1}));
+}
+
+TEST(FusedOpsTest, ANormWithoutScaleHasAScaleOfOnes) {
+  const TensorType x = {{3, 4}, DType::kF64}, scale = {{4}, DType::kF64};
+  const Tensor values = RandomTensor(x, 1, 0), dy = RandomTensor(x, 1, 1);
+  const Tensor ones = Tensor::FromValues(scale, {1, 1, 1, 1});
+  const Attrs attrs = *FindOp("rms_norm")->parse_attrs("epsilon=0.01");
+  const OpDef &op = *FindOp("rms_norm"), &vjp = *FindOp("rms_norm_vjp");
+  const std::vector<TensorType> one = {x}, two = {x, scale};
+  EXPECT_EQ(RunOnTensors(op, attrs, {values}, one), RunOnTensors(op, attrs, {values, ones}, one));
+  EXPECT_EQ(RunOnTensors(vjp, attrs, {values, dy}, one)[0],
+            RunOnTensors(vjp, attrs, {values, ones, dy}, two)[0]);
+}
+
 TEST(FusedOpsTest, OperandsThatDoNotFitAreRefused) {
   const TensorType ids = {{2, 4}, DType::kI32};
   auto refuses = [](std::string_view op, const Attrs& attrs, std::vector<TensorType> in) {
@@ -173,6 +198,11 @@ TEST(FusedOpsTest, OperandsThatDoNotFitAreRefused) {
   const Attrs rotary = *FindOp("rotary")->parse_attrs("");
   EXPECT_TRUE(refuses("rotary", rotary, {f32({2, 4, 1, 3}), ids}));
   EXPECT_FALSE(refuses("rotary", rotary, {f32({2, 4, 1, 4}), ids}));
+  EXPECT_FALSE(refuses("rotary", rotary, {f32({2, 4, 4}), ids}));
+  EXPECT_TRUE(refuses("rotary", rotary, {f32({2, 4}), ids}));
+  EXPECT_TRUE(refuses("rotary", Attrs(RotaryAttrs{.rotary_dims = 6}), {f32({2, 4, 1, 4}), ids}));
+  EXPECT_FALSE(refuses("rotary", Attrs(RotaryAttrs{.rotary_dims = 2}), {f32({2, 4, 1, 5}), ids}));
+  EXPECT_TRUE(refuses("rotary", Attrs(RotaryAttrs{.yarn_factor = 4}), {f32({2, 4, 1, 4}), ids}));
   const Attrs norm = *FindOp("rms_norm")->parse_attrs("");
   EXPECT_TRUE(refuses("rms_norm", norm, {f32({2, 4}), f32({2})}));
 }

@@ -120,6 +120,28 @@ inline std::vector<Tensor> RunOnTensors(const OpDef& op, const Attrs& attrs,
   return out;
 }
 
+// Results of the op's own inference; attributes as text.
+inline std::vector<Tensor> RunByName(std::string_view name, std::string_view attrs,
+                                     const std::vector<Tensor>& in) {
+  const OpDef& op = *FindOp(name);
+  const auto parsed = op.parse_attrs(attrs);
+  SW_CHECK(parsed.ok(), "{}", Message(parsed.status()));
+  std::vector<TensorType> in_types;
+  for (const Tensor& tensor : in) in_types.push_back(tensor.type());
+  const auto out_types = op.infer(*parsed, in_types);
+  SW_CHECK(out_types.ok(), "{}", Message(out_types.status()));
+  return RunOnTensors(op, *parsed, in, *out_types);
+}
+
+// Whether inference refuses these operands, and says why.
+inline bool Refuses(std::string_view name, std::string_view attrs, Types in) {
+  const OpDef& op = *FindOp(name);
+  const auto parsed = op.parse_attrs(attrs);
+  SW_CHECK(parsed.ok(), "{}", Message(parsed.status()));
+  const auto out = op.infer(*parsed, in);
+  return !out.ok() && !Message(out.status()).empty();
+}
+
 // Floats standard normal, s32 uniform in [0, bound), pred fair.
 inline Tensor RandomTensor(const TensorType& type, uint64_t seed, uint64_t stream,
                            int64_t bound = 1) {

@@ -1,6 +1,8 @@
 // RMSNorm and its backward.
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "kernels/ref/rms_norm-inl.h"
 #include "model/ir/builder.h"
 #include "model/ops/all_ops.h"
@@ -25,12 +27,26 @@ constexpr std::pair<char, FactorRole> RowFactor(char name) {
 // "abc" of x [..., e] -> the letters of its dimensions; the last is e's.
 std::string XLetters(Types in) { return Letters(in[0].rank()); }
 
+// Operands are x, the scale unless it is all ones, and the cotangent in the backward.
+bool HasScale(Types in) { return in.size() > 1; }
+bool VjpHasScale(Types in) { return in.size() > 2; }
+
+// The letters of the operands: "abc,c", "abc,c,abc", and both without the scale's.
+std::string OperandLetters(Types in, bool has_scale, bool with_cotangent) {
+  const std::string x = XLetters(in);
+  return x + (has_scale ? fmt::format(",{}", x.back()) : "") + (with_cotangent ? "," + x : "");
+}
+
 Status CheckOperands(Types in, bool with_cotangent) {
-  SW_RETURN_IF_ERROR(ExpectOperands(in, with_cotangent ? 3 : 2));
+  const size_t least = with_cotangent ? 2 : 1;
+  if (in.size() != least) SW_RETURN_IF_ERROR(ExpectOperands(in, least + 1));
   if (in[0].rank() < 1) return InvalidArgument("operand 0 is {}, a scalar", in[0].ToText());
   for (size_t k = 0; k < in.size(); ++k) SW_RETURN_IF_ERROR(ExpectFloat(in, k));
-  const std::string x = XLetters(in);
-  return MatchDims(fmt::format("{},{}{}", x, x.back(), with_cotangent ? "," + x : ""), in);
+  return MatchDims(OperandLetters(in, in.size() > least, with_cotangent), in);
+}
+
+int64_t RowsOf(const TensorType& x) {
+  return x.dims.back() == 0 ? 0 : x.elements() / x.dims.back();
 }
 
 StatusOr<std::vector<TensorType>> Infer(const Attrs&, Types in) {
@@ -41,12 +57,12 @@ StatusOr<std::vector<TensorType>> Infer(const Attrs&, Types in) {
 IndexRule Rule(const Attrs&, Types in) {
   const std::string x = XLetters(in);
   const auto role = RowFactor(x.back());
-  return MakeRule(fmt::format("{0},{1}->{0}", x, x.back()), in, {}, {&role, 1});
+  return MakeRule(OperandLetters(in, HasScale(in), false) + "->" + x, in, {}, {&role, 1});
 }
 
 OpCounts Cost(const Attrs&, Types in, Types) {
-  const int64_t n = in[1].elements(), rows = n == 0 ? 0 : in[0].elements() / n;
-  return OpCounts{.mul_add = 4 * n + 1, .divide_root = 3} * rows;
+  const int64_t n = in[0].dims.back();
+  return OpCounts{.mul_add = (HasScale(in) ? 4 : 3) * n + 1, .divide_root = 3} * RowsOf(in[0]);
 }
 
 // The compiler reads the row once for the statistics and once to scale it.
@@ -60,12 +76,17 @@ KernelWork Work(const Attrs& attrs, Types in, Types out) {
 struct ForwardKernel {
   template <class S>
   static void Run(const Attrs& attrs, const KernelContext<S>& c) {
-    ref::RmsNorm(attrs.As<RmsNormAttrs>().epsilon, AsRows(c.In(0)), c.In(1), AsRows(c.Out(0)));
+    std::optional<View<const S>> scale;
+    if (HasScale(c.in_types)) scale = c.In(1);
+    ref::RmsNorm(attrs.As<RmsNormAttrs>().epsilon, AsRows(c.In(0)), scale ? &*scale : nullptr,
+                 AsRows(c.Out(0)));
   }
 };
 
 std::vector<ValueId> Vjp(BlockBuilder& b, const Node& node, std::span<const ValueId> grads) {
-  return b.Add("rms_norm_vjp", node.attrs, {node.in[0], node.in[1], grads[0]});
+  std::vector<ValueId> in = node.in;
+  in.push_back(grads[0]);
+  return b.Add(FindOp("rms_norm_vjp"), node.attrs, in);
 }
 
 // 1 / rms(x) along rows, repeated to the shape of x (which is wide).
@@ -86,8 +107,9 @@ ValueId ScaleRows(BlockBuilder& b, ValueId scale, ValueId like) {
 std::vector<ValueId> Decompose(BlockBuilder& b, const Node& node) {
   const DType dtype = b.type(node.in[0]).dtype;
   const ValueId x = Convert(b, node.in[0], WideType(dtype));
-  const ValueId normed = Mul(b, x, InverseRms(b, x, node.attrs.As<RmsNormAttrs>().epsilon));
-  return {Convert(b, Mul(b, normed, ScaleRows(b, node.in[1], x)), dtype)};
+  ValueId y = Mul(b, x, InverseRms(b, x, node.attrs.As<RmsNormAttrs>().epsilon));
+  if (node.in.size() > 1) y = Mul(b, y, ScaleRows(b, node.in[1], x));
+  return {Convert(b, y, dtype)};
 }
 
 void Samples(uint64_t seed, std::vector<OpSample>& samples) {
@@ -95,28 +117,32 @@ void Samples(uint64_t seed, std::vector<OpSample>& samples) {
   for (int rank = 1; rank <= 4; ++rank) {
     const TensorType x = random.F64(rank);
     const TensorType scale = {{x.dims.back()}, DType::kF64};
-    samples.push_back({Attrs(RmsNormAttrs{random.Uniform(1e-6, 1e-1)}), {x, scale}});
+    const Attrs attrs(RmsNormAttrs{random.Uniform(1e-6, 1e-1)});
+    samples.push_back({attrs, {x, scale}});
+    samples.push_back({attrs, {x}});
   }
 }
 
 StatusOr<std::vector<TensorType>> VjpInfer(const Attrs&, Types in) {
   SW_RETURN_IF_ERROR(CheckOperands(in, true));
-  return std::vector<TensorType>{in[0], in[1]};
+  return std::vector<TensorType>(in.begin(), in.end() - 1);
 }
 
 // Leading dimensions are sums for dscale, which lacks them: devices that split one hold partial
 // sums of it, and their own part of dx.
 IndexRule VjpRule(const Attrs&, Types in) {
   const std::string x = XLetters(in);
+  const bool has_scale = VjpHasScale(in);
   std::vector<std::pair<char, FactorRole>> roles;
-  for (char c : x) roles.emplace_back(c, FactorRole::kSum);
+  for (char c : x) roles.emplace_back(c, has_scale ? FactorRole::kSum : FactorRole::kParallel);
   roles.back() = RowFactor(x.back());
-  return MakeRule(fmt::format("{0},{1},{0}->{0},{1}", x, x.back()), in, {}, roles);
+  const std::string results = OperandLetters(in, has_scale, false);
+  return MakeRule(OperandLetters(in, has_scale, true) + "->" + results, in, {}, roles);
 }
 
 OpCounts VjpCost(const Attrs&, Types in, Types) {
-  const int64_t n = in[1].elements(), rows = n == 0 ? 0 : in[0].elements() / n;
-  return OpCounts{.mul_add = 12 * n + 4, .divide_root = 4} * rows;
+  const int64_t n = in[0].dims.back();
+  return OpCounts{.mul_add = (VjpHasScale(in) ? 12 : 7) * n + 4, .divide_root = 4} * RowsOf(in[0]);
 }
 
 KernelWork VjpWork(const Attrs& attrs, Types in, Types out) {
@@ -129,27 +155,36 @@ KernelWork VjpWork(const Attrs& attrs, Types in, Types out) {
 struct VjpKernel {
   template <class S>
   static void Run(const Attrs& attrs, const KernelContext<S>& c) {
-    ref::RmsNormVjp(attrs.As<RmsNormAttrs>().epsilon, AsRows(c.In(0)), c.In(1), AsRows(c.In(2)),
-                    AsRows(c.Out(0)), c.Out(1));
+    std::optional<View<const S>> scale;
+    std::optional<View<S>> dscale;
+    if (VjpHasScale(c.in_types)) {
+      scale = c.In(1);
+      dscale = c.Out(1);
+    }
+    const int last = static_cast<int>(c.in.size()) - 1;
+    ref::RmsNormVjp(attrs.As<RmsNormAttrs>().epsilon, AsRows(c.In(0)), scale ? &*scale : nullptr,
+                    AsRows(c.In(last)), AsRows(c.Out(0)), dscale ? &*dscale : nullptr);
   }
 };
 
 std::vector<ValueId> VjpDecompose(BlockBuilder& b, const Node& node) {
-  const TensorType type = b.type(node.in[0]), scale_type = b.type(node.in[1]);
+  const TensorType type = b.type(node.in[0]);
+  const bool has_scale = node.in.size() > 2;
   const DType wide = WideType(type.dtype);
   const int64_t last = type.rank() - 1;
-  const ValueId x = Convert(b, node.in[0], wide), dy = Convert(b, node.in[2], wide);
+  const ValueId x = Convert(b, node.in[0], wide), dy = Convert(b, node.in.back(), wide);
   const ValueId inverse = InverseRms(b, x, node.attrs.As<RmsNormAttrs>().epsilon);
   const ValueId normed = Mul(b, x, inverse);
-  const ValueId g = Mul(b, dy, ScaleRows(b, node.in[1], x));
+  const ValueId g = has_scale ? Mul(b, dy, ScaleRows(b, node.in[1], x)) : dy;
   const ValueId mean =
       Scale(b, ReduceSum(b, Mul(b, normed, g), {last}), 1.0 / static_cast<double>(type.dims[last]));
   const ValueId pull = Mul(b, normed, BroadcastAlong(b, mean, type.dims, {&last, 1}));
-  const ValueId dx = Mul(b, inverse, Sub(b, g, pull));
+  const ValueId dx = Convert(b, Mul(b, inverse, Sub(b, g, pull)), type.dtype);
+  if (!has_scale) return {dx};
   std::vector<int64_t> rows;
   for (int64_t d = 0; d < last; ++d) rows.push_back(d);
   const ValueId dscale = ReduceSum(b, Mul(b, dy, normed), rows);
-  return {Convert(b, dx, type.dtype), Convert(b, dscale, scale_type.dtype)};
+  return {dx, Convert(b, dscale, b.type(node.in[1]).dtype)};
 }
 
 void VjpSamples(uint64_t seed, std::vector<OpSample>& samples) {
@@ -165,7 +200,8 @@ OpDef RmsNormOp() {
   def.name = "rms_norm";
   def.doc =
       "x [...,e], scale [e] -> y = x / sqrt(mean over e of x^2 + epsilon) * scale, computed in f32 "
-      "(f64 for f64). Leading dimensions are parallel; e stays whole. MaxText's RMSNorm.";
+      "(f64 for f64). Leading dimensions are parallel; e stays whole. MaxText's RMSNorm. Without "
+      "scale: all ones.";
   def.op_class = OpClass::kNorm;
   def.parse_attrs = ParseAttrs<RmsNormAttrs>;
   def.infer = Infer;
@@ -184,7 +220,7 @@ OpDef RmsNormVjpOp() {
   def.name = "rms_norm_vjp";
   def.doc =
       "x [...,e], scale [e], dy like x -> dx like x, dscale [e] (summed over rows): the cotangents "
-      "of rms_norm.";
+      "of rms_norm. Without scale: dx alone.";
   def.op_class = OpClass::kNorm;
   def.parse_attrs = ParseAttrs<RmsNormAttrs>;
   def.infer = VjpInfer;
@@ -200,6 +236,10 @@ OpDef RmsNormVjpOp() {
 
 ValueId RmsNorm(BlockBuilder& b, ValueId x, ValueId scale, double epsilon) {
   return b.Add1("rms_norm", RmsNormAttrs{epsilon}, {x, scale});
+}
+
+ValueId RmsNorm(BlockBuilder& b, ValueId x, double epsilon) {
+  return b.Add1("rms_norm", RmsNormAttrs{epsilon}, {x});
 }
 
 }  // namespace shardwise

@@ -3,6 +3,9 @@
 #include <array>
 #include <utility>
 
+#include "model/stacks/flops_deepseek_v4.h"
+#include "model/stacks/parameter_count_deepseek_v4.h"
+
 namespace shardwise {
 namespace {
 
@@ -10,6 +13,18 @@ constexpr std::array<std::pair<std::string_view, FlopsConvention>, 3> kConventio
     {{"causal", FlopsConvention::kCausal},
      {"full", FlopsConvention::kFull},
      {"params_only", FlopsConvention::kParamsOnly}}};
+
+// MaxText counts V4 only since it counts causally; the other conventions are carried over.
+ModelFlops CountV4ModelFlops(const ModelConfig& c, FlopsConvention convention) {
+  if (convention == FlopsConvention::kCausal) return CountV4MaxTextFlops(c);
+  const double sequences = static_cast<double>(c.global_batch_size);
+  if (convention == FlopsConvention::kParamsOnly) {
+    const double tokens = sequences * static_cast<double>(c.max_target_length);
+    return {{6 * static_cast<double>(CountV4ActiveParameters(c)) * tokens}, {0}};
+  }
+  const ModelFlops forward = CountV4SequenceFlops(c, V4Pairs::kAll);
+  return {forward.weights * (3 * sequences), forward.attention * (3 * sequences)};
+}
 
 }  // namespace
 
@@ -26,6 +41,7 @@ std::string_view Name(FlopsConvention convention) {
 
 StatusOr<ModelFlops> CountModelFlops(const ModelConfig& c, FlopsConvention convention,
                                      int64_t parameter_count) {
+  if (c.decoder_block == "deepseek4") return CountV4ModelFlops(c, convention);
   if (c.decoder_block != "llama2") {
     return Unimplemented("decoder_block={}: no FLOP count", c.decoder_block);
   }

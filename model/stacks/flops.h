@@ -14,7 +14,7 @@ namespace shardwise {
 enum class FlopsConvention : uint8_t {
   kCausal,      // half of the attention square; MaxText since July 2025
   kFull,        // the whole square; May 2024 to July 2025
-  kParamsOnly,  // 6 x parameters x tokens, no attention; early 2023
+  kParamsOnly,  // 6 x parameters a token meets x tokens, no attention; early 2023
 };
 std::optional<FlopsConvention> ParseFlopsConvention(std::string_view name);
 std::string_view Name(FlopsConvention convention);

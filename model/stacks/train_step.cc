@@ -2,12 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <map>
+#include <string>
+#include <utility>
+
 #include "kernels/base/check.h"
 #include "model/ir/builder.h"
 #include "model/ir/passes.h"
 #include "model/ir/verify.h"
 #include "model/ops/builders.h"
 #include "model/ops/fused_builders.h"
+#include "model/stacks/deepseek_v4.h"
+#include "model/stacks/deepseek_v4_parameters.h"
+#include "model/stacks/optimizer.h"
 #include "model/stacks/transformer.h"
 
 namespace shardwise {
@@ -25,7 +32,8 @@ class StepBuilder {
       : c_(config), with_optimizer_(with_optimizer), b_("train_step") {}
 
   TrainStep Build() {
-    step_.parameters = TransformerParameters(c_);
+    step_.parameters = v4() ? V4Parameters(c_) : TransformerParameters(c_);
+    if (v4()) step_.tables = V4Tables(c_);
     AddInputs();
     std::vector<BlockOutput> outputs;
     NormalizeWeights();
@@ -40,10 +48,7 @@ class StepBuilder {
       }
     }
     Block entry = std::move(b_).Finish(std::move(outputs));
-    if (with_optimizer_) {
-      const int state = static_cast<int>(3 * step_.parameters.size()) + 1;
-      for (int i = 0; i < state; ++i) entry.donated.emplace_back(i, i + 1);
-    }
+    if (with_optimizer_) Donate(entry);
     blocks_.push_back(std::move(entry));
     Program program{std::move(blocks_)};
     CheckVerified(program, "building the step");
@@ -52,6 +57,20 @@ class StepBuilder {
   }
 
  private:
+  bool v4() const { return c_.decoder_block == "deepseek4"; }
+
+  // State gives its buffer to the output of its name.
+  static void Donate(Block& entry) {
+    std::map<std::string, int> outputs;
+    for (size_t o = 0; o < entry.outputs.size(); ++o) {
+      outputs[entry.outputs[o].name] = static_cast<int>(o);
+    }
+    for (size_t i = 0; i < entry.inputs.size(); ++i) {
+      const auto output = outputs.find(entry.inputs[i].name);
+      if (output != outputs.end()) entry.donated.emplace_back(i, output->second);
+    }
+  }
+
   static BlockOutput Output(std::string name, ValueId value, std::vector<std::string> axes) {
     BlockOutput output;
     output.name = std::move(name);
@@ -71,30 +90,42 @@ class StepBuilder {
   void AddInputs() {
     for (const Parameter& p : step_.parameters) {
       parameters_.push_back(StateInput("", p, c_.weight_dtype, Role::kParameter));
+      state_.push_back({parameters_.back(), kNoValue, kNoValue});
     }
-    if (with_optimizer_) {
-      for (const Parameter& p : step_.parameters) {
-        mu_.push_back(StateInput("mu.", p, c_.mu_dtype, Role::kOptimizerState));
-      }
-      for (const Parameter& p : step_.parameters) {
-        nu_.push_back(StateInput("nu.", p, c_.weight_dtype, Role::kOptimizerState));
-      }
-      BlockInput count;
-      count.name = "step";
-      count.role = Role::kOptimizerState;
-      count_ = b_.Input(std::move(count), {{}, DType::kI32});
+    if (with_optimizer_) AddMoments();
+    for (const Parameter& p : step_.tables) {
+      tables_.push_back(StateInput("", p, p.type.dtype, Role::kParameter));
     }
-    auto batch_input = [&](const char* name, DType dtype) {
-      BlockInput input;
-      input.name = name;
-      input.role = Role::kBatch;
-      input.logical_axes = kBatchAxes;
-      return b_.Input(std::move(input), {{c_.global_batch_size, c_.max_target_length}, dtype});
-    };
-    batch_.inputs = batch_input("inputs", DType::kI32);
-    batch_.positions = batch_input("inputs_position", DType::kI32);
-    batch_.targets = batch_input("targets", DType::kI32);
-    batch_.weights = batch_input("targets_weights", WideDType(c_));
+    batch_.inputs = BatchInput("inputs", DType::kI32);
+    batch_.positions = BatchInput("inputs_position", DType::kI32);
+    batch_.targets = BatchInput("targets", DType::kI32);
+    batch_.weights = BatchInput("targets_weights", WideDType(c_));
+    if (v4()) batch_.segments = BatchInput("inputs_segmentation", DType::kI32);
+  }
+
+  void AddMoments() {
+    for (size_t p = 0; p < state_.size(); ++p) {
+      const Parameter& spec = step_.parameters[p];
+      if (!HasFirstMoment(UpdateOf(c_, spec))) continue;
+      state_[p].mu = StateInput("mu.", spec, c_.mu_dtype, Role::kOptimizerState);
+    }
+    for (size_t p = 0; p < state_.size(); ++p) {
+      const Parameter& spec = step_.parameters[p];
+      if (!HasSecondMoment(UpdateOf(c_, spec))) continue;
+      state_[p].nu = StateInput("nu.", spec, c_.weight_dtype, Role::kOptimizerState);
+    }
+    BlockInput count;
+    count.name = "step";
+    count.role = Role::kOptimizerState;
+    count_ = b_.Input(std::move(count), {{}, DType::kI32});
+  }
+
+  ValueId BatchInput(const char* name, DType dtype) {
+    BlockInput input;
+    input.name = name;
+    input.role = Role::kBatch;
+    input.logical_axes = kBatchAxes;
+    return b_.Input(std::move(input), {{c_.global_batch_size, c_.max_target_length}, dtype});
   }
 
   // The loss is the mean over the weights of the whole batch, so microbatches and tiles just add.
@@ -102,24 +133,39 @@ class StepBuilder {
     const ScopedName scope(b_, "loss_weights");
     const Dims dims = b_.type(batch_.weights).dims;
     const ValueId total = ReduceSum(b_, batch_.weights, {0, 1});
-    batch_.weights = Div(b_, batch_.weights, BroadcastInDim(b_, total, dims, {}));
+    batch_.denominator = AddScalar(b_, total, c_.v4.loss_epsilon);
+    batch_.weights = Div(b_, batch_.weights, BroadcastInDim(b_, batch_.denominator, dims, {}));
   }
 
   void LossAndGradients() {
     if (c_.gradient_accumulation_steps == 1) {
-      Differentiate(b_, parameters_, batch_, loss_, gradients_);
+      Differentiate(b_, parameters_, tables_, batch_, {&loss_, &gradients_, &expert_counts_});
     } else {
       AccumulateMicrobatches();
     }
   }
 
+  struct Derivatives {
+    ValueId* loss;
+    std::vector<ValueId>* gradients;
+    std::map<std::string, ValueId>* expert_counts;
+  };
+
   // Forward, backward and the cast of the gradients to grad_dtype.
   void Differentiate(BlockBuilder& b, const std::vector<ValueId>& parameters,
-                     const BatchValues& batch, ValueId& loss, std::vector<ValueId>& gradients) {
-    loss = BuildTransformerLoss(b, blocks_, c_, parameters, batch);
-    gradients = AppendBackward(b, blocks_, loss, parameters, TransformerRematPolicies(c_));
+                     const std::vector<ValueId>& tables, const BatchValues& batch,
+                     const Derivatives& out) {
+    if (v4()) {
+      V4LossResults results = BuildV4Loss(b, blocks_, c_, parameters, tables, batch);
+      *out.loss = results.loss;
+      *out.expert_counts = std::move(results.expert_counts);
+    } else {
+      *out.loss = BuildTransformerLoss(b, blocks_, c_, parameters, batch);
+    }
+    const auto policies = v4() ? V4RematPolicies(c_) : TransformerRematPolicies(c_);
+    *out.gradients = AppendBackward(b, blocks_, *out.loss, parameters, policies);
     const ScopedName scope(b, "gradients");
-    for (ValueId& gradient : gradients) gradient = Convert(b, gradient, c_.grad_dtype);
+    for (ValueId& gradient : *out.gradients) gradient = Convert(b, gradient, c_.grad_dtype);
   }
 
   // MaxText's gradient accumulation: a scan over microbatches that carries the sum of gradients.
@@ -127,7 +173,7 @@ class StepBuilder {
     const int64_t steps = c_.gradient_accumulation_steps;
     const int64_t rows = c_.global_batch_size / steps;
     BlockBuilder micro("microbatch");
-    std::vector<ValueId> in, sums;
+    std::vector<ValueId> in, tables, sums;
     const ValueId loss_sum = micro.Input("loss", {{}, WideDType(c_)}, Binding::kCarry);
     std::vector<ValueId> operands = {Zeros(b_, {{}, WideDType(c_)})};
     for (const Parameter& p : step_.parameters) {
@@ -138,13 +184,26 @@ class StepBuilder {
       sums.push_back(micro.Input(std::move(input), {p.type.dims, c_.grad_dtype}));
       operands.push_back(Zeros(b_, {p.type.dims, c_.grad_dtype}));
     }
-    for (size_t i = 0; i < parameters_.size(); ++i) {
+    std::map<std::string, ValueId> count_sums;
+    for (const Parameter& p : step_.parameters) {
+      if (UpdateOf(c_, p) != Update::kRoutedBias) continue;
+      const TensorType type = {p.type.dims, WideDType(c_)};
+      count_sums[p.name] = micro.Input("counts." + p.name, type, Binding::kCarry);
+      operands.push_back(Zeros(b_, type));
+    }
+    auto invariant = [&](const Parameter& p, ValueId value) {
       BlockInput input;
-      input.name = step_.parameters[i].name;
+      input.name = p.name;
       input.role = Role::kParameter;
-      input.logical_axes = step_.parameters[i].logical_axes;
-      in.push_back(micro.Input(std::move(input), step_.parameters[i].type));
-      operands.push_back(parameters_[i]);
+      input.logical_axes = p.logical_axes;
+      operands.push_back(value);
+      return micro.Input(std::move(input), p.type);
+    };
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      in.push_back(invariant(step_.parameters[i], parameters_[i]));
+    }
+    for (size_t i = 0; i < tables_.size(); ++i) {
+      tables.push_back(invariant(step_.tables[i], tables_[i]));
     }
     // [B, S] -> [B/steps, steps, S]: microbatch i takes every steps-th row, so rows split over
     // devices stay where they are.
@@ -163,9 +222,15 @@ class StepBuilder {
     batch.positions = slice("inputs_position", batch_.positions);
     batch.targets = slice("targets", batch_.targets);
     batch.weights = slice("targets_weights", batch_.weights);
+    if (v4()) {
+      batch.segments = slice("inputs_segmentation", batch_.segments);
+      batch.denominator = micro.Input("denominator", b_.type(batch_.denominator));
+      operands.push_back(batch_.denominator);
+    }
     ValueId loss;
     std::vector<ValueId> gradients;
-    Differentiate(micro, in, batch, loss, gradients);
+    std::map<std::string, ValueId> counts;
+    Differentiate(micro, in, tables, batch, {&loss, &gradients, &counts});
     std::vector<BlockOutput> outputs = {Output("loss", Add(micro, loss_sum, loss), {})};
     const ScopedName scope(micro, "accumulate");
     for (size_t p = 0; p < gradients.size(); ++p) {
@@ -173,50 +238,33 @@ class StepBuilder {
                                Add(micro, sums[p], gradients[p]),
                                step_.parameters[p].logical_axes));
     }
+    for (const auto& [name, sum] : count_sums) {
+      outputs.push_back(Output("counts." + name, Add(micro, sum, counts.at(name)), {}));
+    }
     blocks_.push_back(std::move(micro).Finish(std::move(outputs)));
     const auto results = b_.Call(blocks_.back(), steps, false, operands);
     loss_ = results[0];
-    gradients_.assign(results.begin() + 1, results.end());
-  }
-
-  // optax.clip_by_global_norm: the factor min(1, threshold / norm) on every gradient.
-  ValueId ClipScale() {
-    const ScopedName scope(b_, "clip_by_global_norm");
-    const TensorType scalar{{}, WideDType(c_)};
-    if (c_.gradient_clipping_threshold <= 0) return Full(b_, scalar, 1.0);
-    ValueId total;
-    for (ValueId gradient : gradients_) {
-      const ValueId wide = Convert(b_, gradient, scalar.dtype);
-      std::vector<int64_t> axes(b_.type(wide).dims.size());
-      for (size_t d = 0; d < axes.size(); ++d) axes[d] = static_cast<int64_t>(d);
-      const ValueId sum = ReduceSum(b_, Square(b_, wide), axes);
-      total = total.valid() ? Add(b_, total, sum) : sum;
-    }
-    const ValueId threshold = Full(b_, scalar, c_.gradient_clipping_threshold);
-    return Div(b_, threshold, Max(b_, Sqrt(b_, total), threshold));
+    const auto first_count = results.begin() + 1 + static_cast<ptrdiff_t>(parameters_.size());
+    gradients_.assign(results.begin() + 1, first_count);
+    auto result = first_count;
+    for (const auto& [name, sum] : count_sums) expert_counts_[name] = *result++;
   }
 
   void Update(std::vector<BlockOutput>& outputs) {
-    b_.SetPhase(Phase::kOptimizer);
+    OptimizerInputs in{state_, gradients_, count_, expert_counts_};
+    const std::vector<ParameterState> updated =
+        AppendUpdates(b_, blocks_, c_, step_.parameters, in);
     const ScopedName scope(b_, "optimizer");
-    const ValueId clip = ClipScale();
-    AdamWAttrs attrs;
-    attrs.b1 = c_.adam_b1;
-    attrs.b2 = c_.adam_b2;
-    attrs.eps = c_.adam_eps;
-    attrs.weight_decay = c_.adam_weight_decay;
-    attrs.learning_rate = c_.learning_rate;
-    std::vector<BlockOutput> mu, nu;
-    for (size_t p = 0; p < gradients_.size(); ++p) {
-      const AdamWResults r =
-          AdamW(b_, parameters_[p], gradients_[p], mu_[p], nu_[p], count_, clip, attrs);
-      const Parameter& spec = step_.parameters[p];
-      outputs.push_back(Output(spec.name, r.param, spec.logical_axes));
-      mu.push_back(Output("mu." + spec.name, r.mu, spec.logical_axes));
-      nu.push_back(Output("nu." + spec.name, r.nu, spec.logical_axes));
-    }
-    outputs.insert(outputs.end(), mu.begin(), mu.end());
-    outputs.insert(outputs.end(), nu.begin(), nu.end());
+    auto add = [&](const std::string& prefix, ValueId ParameterState::*part) {
+      for (size_t p = 0; p < updated.size(); ++p) {
+        const Parameter& spec = step_.parameters[p];
+        if (!(updated[p].*part).valid()) continue;
+        outputs.push_back(Output(prefix + spec.name, updated[p].*part, spec.logical_axes));
+      }
+    };
+    add("", &ParameterState::value);
+    add("mu.", &ParameterState::mu);
+    add("nu.", &ParameterState::nu);
     // Arithmetic is on floats; float32 counts exactly up to 2^24 steps.
     const ValueId next = AddScalar(b_, Convert(b_, count_, DType::kF32), 1);
     outputs.push_back(Output("step", Convert(b_, next, DType::kI32), {}));
@@ -227,16 +275,20 @@ class StepBuilder {
   BlockBuilder b_;
   std::vector<Block> blocks_;
   TrainStep step_;
-  std::vector<ValueId> parameters_, mu_, nu_, gradients_;
+  std::vector<ValueId> parameters_, tables_, gradients_;
+  std::vector<ParameterState> state_;
+  std::map<std::string, ValueId> expert_counts_;
   ValueId count_, loss_;
   BatchValues batch_;
 };
 
 StatusOr<TrainStep> Build(const ModelConfig& config, bool with_optimizer) {
-  if (config.decoder_block != "llama2") {
+  if (config.decoder_block != "llama2" && config.decoder_block != "deepseek4") {
     return Unimplemented("decoder_block={} is not built", config.decoder_block);
   }
-  if (!config.scan_layers) return Unimplemented("scan_layers=false is not built");
+  if (!config.scan_layers && config.decoder_block == "llama2") {
+    return Unimplemented("scan_layers=false is not built");
+  }
   return StepBuilder(config, with_optimizer).Build();
 }
 

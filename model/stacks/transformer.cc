@@ -8,6 +8,7 @@
 #include "kernels/base/check.h"
 #include "model/ops/builders.h"
 #include "model/ops/fused_builders.h"
+#include "model/stacks/logits_loss.h"
 
 namespace shardwise {
 namespace {
@@ -15,7 +16,6 @@ namespace {
 using Axes = std::vector<std::string>;
 
 constexpr char kLayerBlock[] = "layers";
-constexpr char kVocabBlock[] = "vocab_tile";
 
 const Axes kResidualAxes = {"activation_batch", "activation_norm_length", "activation_embed"};
 const Axes kAttentionInputAxes = {"activation_batch_attn", "activation_input_length_attn",
@@ -29,10 +29,6 @@ const Axes kKernelKeyAxes = {"activation_kv_batch", "activation_kv_length", "act
 const Axes kContextAxes = {"activation_batch_attn", "activation_length_attn", "activation_heads",
                            "activation_kv"};
 const Axes kMlpAxes = {"activation_batch", "activation_length", "activation_mlp"};
-const Axes kEmbeddedAxes = {"activation_embed_and_logits_batch", "activation_norm_length",
-                            "activation_embed"};
-const Axes kLogitsAxes = {"activation_embed_and_logits_batch", "activation_length",
-                          "activation_vocab"};
 
 // A parameter of one layer: shape without the layer axis.
 struct LayerParameter {
@@ -169,42 +165,6 @@ class LayerBuilder {
   std::vector<ValueId> parameters_;
 };
 
-// Final norm, logits and loss of a part of the batch. `hidden` [b,s,e].
-ValueId LossOf(BlockBuilder& b, const ModelConfig& c, ValueId hidden, ValueId kernel,
-               const char* equation, ValueId targets, ValueId weights) {
-  const ScopedName scope(b, "logits_dense");
-  std::optional<DType> out;
-  if (c.logits_dot_in_fp32 && c.dtype != DType::kF64) out = DType::kF32;
-  ValueId logits = Einsum(b, equation, hidden, Convert(b, kernel, c.dtype), out);
-  logits = Constrain(b, logits, kLogitsAxes);
-  if (c.cast_logits_to_fp32 && c.dtype != DType::kF64) logits = Convert(b, logits, DType::kF32);
-  const ValueId loss = CrossEntropy(b, logits, targets, weights, c.z_loss_multiplier).loss;
-  return ReduceSum(b, loss, {0, 1});
-}
-
-// MaxText's num_vocab_tiling: the loss of one tile of the tokens. Tiles take every T-th position,
-// so that a length split over devices stays where it is.
-Block BuildVocabTile(const ModelConfig& c, const TensorType& hidden_type, const TensorType& kernel,
-                     const BlockInput& kernel_input, const char* equation, DType loss_dtype) {
-  BlockBuilder b(kVocabBlock);
-  const int64_t batch = hidden_type.dims[0];
-  const int64_t length = c.max_target_length / c.num_vocab_tiling;
-  const ValueId sum = b.Input("loss", {{}, loss_dtype}, Binding::kCarry);
-  const ValueId hidden =
-      b.Input("hidden", {{batch, length, c.emb_dim}, c.dtype}, Binding::kSlice, 2);
-  const ValueId weight = b.Input(kernel_input, kernel);
-  const ValueId targets = b.Input("targets", {{batch, length}, DType::kI32}, Binding::kSlice, 2);
-  const ValueId weights = b.Input("weights", {{batch, length}, loss_dtype}, Binding::kSlice, 2);
-  const ValueId loss =
-      LossOf(b, c, Constrain(b, hidden, kEmbeddedAxes), weight, equation, targets, weights);
-  BlockOutput output;
-  output.value = Add(b, sum, loss);
-  output.name = "loss";
-  return std::move(b).Finish({output});
-}
-
-DType LossDType(const ModelConfig& c) { return c.dtype == DType::kF64 ? DType::kF64 : DType::kF32; }
-
 }  // namespace
 
 std::vector<Parameter> TransformerParameters(const ModelConfig& c) {
@@ -229,7 +189,7 @@ std::vector<Parameter> TransformerParameters(const ModelConfig& c) {
 }
 
 std::map<std::string, RematPolicy> TransformerRematPolicies(const ModelConfig& config) {
-  return {{kLayerBlock, config.remat}, {kVocabBlock, RematPolicy{}}};
+  return {{kLayerBlock, config.remat}};
 }
 
 ValueId BuildTransformerLoss(BlockBuilder& b, std::vector<Block>& blocks, const ModelConfig& c,
@@ -240,7 +200,7 @@ ValueId BuildTransformerLoss(BlockBuilder& b, std::vector<Block>& blocks, const 
   {
     const ScopedName scope(b, "token_embedder");
     x = Embedding(b, Convert(b, parameters[0], c.dtype), batch.inputs, c.use_iota_embed);
-    x = Constrain(b, x, kEmbeddedAxes);
+    x = Constrain(b, x, EmbeddedAxes());
   }
   const ScopedName scope(b, "decoder");
   blocks.push_back(LayerBuilder(c).Build());
@@ -252,27 +212,10 @@ ValueId BuildTransformerLoss(BlockBuilder& b, std::vector<Block>& blocks, const 
   {
     const ScopedName norm(b, "decoder_norm");
     const ValueId scale = Convert(b, parameters[1 + layer_parameters], c.dtype);
-    x = Constrain(b, RmsNorm(b, x, scale, c.normalization_layer_epsilon), kEmbeddedAxes);
+    x = Constrain(b, RmsNorm(b, x, scale, c.normalization_layer_epsilon), EmbeddedAxes());
   }
-  const size_t kernel_index = c.logits_via_embedding ? 0 : parameters.size() - 1;
-  const char* equation = c.logits_via_embedding ? "bse,ve->bsv" : "bse,ev->bsv";
-  if (c.num_vocab_tiling == 1) {
-    return LossOf(b, c, x, parameters[kernel_index], equation, batch.targets, batch.weights);
-  }
-  BlockInput kernel_input;
-  kernel_input.name = specs[kernel_index].name;
-  kernel_input.role = Role::kParameter;
-  kernel_input.logical_axes = specs[kernel_index].logical_axes;
-  blocks.push_back(
-      BuildVocabTile(c, b.type(x), specs[kernel_index].type, kernel_input, equation, LossDType(c)));
-  const int64_t tiles = c.num_vocab_tiling, rows = b.type(x).dims[0];
-  const int64_t length = c.max_target_length / tiles;
-  // [b, s, e] -> [b, s/T, T, e]: a tile is slice t of dimension 2.
-  const std::vector<ValueId> tiled = {
-      Zeros(b, {{}, LossDType(c)}), Reshape(b, x, {rows, length, tiles, c.emb_dim}),
-      parameters[kernel_index], Reshape(b, batch.targets, {rows, length, tiles}),
-      Reshape(b, batch.weights, {rows, length, tiles})};
-  return b.Call(blocks.back(), tiles, false, tiled)[0];
+  const size_t kernel = c.logits_via_embedding ? 0 : parameters.size() - 1;
+  return LogitsLoss(b, blocks, c, x, parameters[kernel], specs[kernel], batch).loss;
 }
 
 }  // namespace shardwise

@@ -7,17 +7,13 @@
 
 #include "model/ir/builder.h"
 #include "model/ir/model_config.h"
+#include "model/stacks/logits_loss.h"
 #include "model/stacks/train_step.h"
 
 namespace shardwise {
 
 // The parameters, in the order the entry block takes them.
 std::vector<Parameter> TransformerParameters(const ModelConfig& config);
-
-struct BatchValues {
-  ValueId inputs, positions, targets;  // s32 [batch, length]
-  ValueId weights;                     // [batch, length]; the loss is the weighted sum
-};
 
 // Appends the forward pass to `builder` and returns the loss; blocks it calls go to `blocks`.
 ValueId BuildTransformerLoss(BlockBuilder& builder, std::vector<Block>& blocks,

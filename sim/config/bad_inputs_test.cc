@@ -150,8 +150,9 @@ TEST(BadInputs, LegalButNotBuilt) {
        "<command line>: argument 2: error: model 'mistral-7b' is not built here\n"
        "    model_name=mistral-7b\n"
        "               ^~~~~~~~~~\n"
-       "help: models: llama-mini llama2-13b llama2-70b llama2-7b llama3-70b llama3-8b "
-       "llama3.1-405b llama3.1-70b llama3.1-8b"},
+       "help: models: deepseek4-1.6t deepseek4-284b deepseek4-mini deepseek4-tiny llama-mini "
+       "llama2-13b llama2-70b llama2-7b llama3-70b llama3-8b llama3.1-405b llama3.1-70b "
+       "llama3.1-8b"},
       {{"quantization=int8"},
        "<command line>: argument 2: error: quantization: int8 is not built here\n"
        "    quantization=int8\n"

@@ -4,8 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "kernels/base/check.h"
 #include "kernels/base/embedded.h"
@@ -14,14 +16,41 @@
 namespace shardwise {
 namespace {
 
-// Settings MaxText has no word for; they live under `sim:` of a scenario file.
+// Settings MaxText has no word for; they live under `sim:` of a scenario file. The last column says
+// what they mean. null: as sim.preset or a key of MaxText says.
 constexpr std::string_view kSimKeys =
-    "sim.dvfs_p_state\tint\t-1\t>=-1 <=7\t\tmodelled\n"
-    "sim.flops_convention\tenum\tcausal\t\tcausal|full|params_only\tmodelled\n"
-    "sim.gmm_tile\tdict|null\tnull\t\t\tunmodelled\n"
-    "sim.patched_megablox_expert_gather\tbool\tfalse\t\t\tunmodelled\n"
-    "sim.policy\tenum\tlatency-hiding\t\tprogram-order|latency-hiding|ideal\tmodelled\n"
-    "sim.strict\tbool\tfalse\t\t\tmodelled\n";
+    "sim.dvfs_p_state\tint\t-1\t>=-1 <=7\t\tmodelled\tclock state of tpu7x; -1: its usual one\n"
+    "sim.flops_convention\tenum\tcausal\t\tcausal|full|params_only\tmodelled\t"
+    "what a step's model FLOPs count\n"
+    "sim.gmm_tile\tdict|null\tnull\t\t\tunmodelled\ttiles of grouped matrix products\n"
+    "sim.moe.buffer_factor\tfloat|null\tnull\t>=0 <=1000000\t\tneutral|modelled\t"
+    "rows a device keeps room for over its even share, 0: all that may come; null: "
+    "ragged_buffer_factor\n"
+    "sim.moe.dispatch\tenum|null\tnull\t\tall_gather|ragged_all_to_all\tneutral|modelled\t"
+    "how tokens reach their experts; null: all_gather with use_ring_of_experts\n"
+    "sim.moe.load\tstr\tbalanced\t\t\tneutral|modelled\t"
+    "the fullest device of the expert axis over the mean: balanced, zipf:EXPONENT, or a number\n"
+    "sim.patched_megablox_expert_gather\tbool\tfalse\t\t\tunmodelled\t"
+    "a recipe's own change of MaxText\n"
+    "sim.policy\tenum\tlatency-hiding\t\tprogram-order|latency-hiding|ideal\tmodelled\t"
+    "how the compiler schedules\n"
+    "sim.preset\tenum\tofficial\t\tofficial|hf|maxtext\tneutral|modelled\t"
+    "whose DeepSeek-V4: the released model's, its PyTorch port's, MaxText's\n"
+    "sim.strict\tbool\tfalse\t\t\tmodelled\trefuses what would be a warning\n"
+    "sim.v4.as_maxtext\tbool|null\tnull\t\t\tneutral|modelled\t"
+    "MaxText's own inefficiencies are built in\n"
+    "sim.v4.balance_loss\tenum|null\tnull\t\tmaxtext|v3|switch|off\tneutral|modelled\t"
+    "form of the router's load-balance loss\n"
+    "sim.v4.doc_isolation\tbool|null\tnull\t\t\tneutral|modelled\t"
+    "compressed entries respect document borders and position ids\n"
+    "sim.v4.float32_islands\tbool|null\tnull\t\t\tneutral|modelled\t"
+    "hyper-connection maps, pooling and routing in float32\n"
+    "sim.v4.mhc_norm_scale\tbool|null\tnull\t\t\tneutral|modelled\t"
+    "the norm before the hyper-connection maps has a weight\n"
+    "sim.v4.shared_clamp\tbool|null\tnull\t\t\tneutral|modelled\t"
+    "the shared expert is clamped like the routed ones\n"
+    "sim.v4.yarn\tbool|null\tnull\t\t\tneutral|modelled\t"
+    "YaRN frequencies in layers with compressed entries\n";
 
 KeyUse ParseUse(std::string_view text) {
   if (text == "modelled") return KeyUse::kModelled;
@@ -31,14 +60,28 @@ KeyUse ParseUse(std::string_view text) {
   return KeyUse::kNeutral;
 }
 
+// One word for every stack, or "word|word": of the Llama stack and of deepseek4.
+void SetUses(std::string_view text, KeySpec& key) {
+  key.use = ParseUse(NextField(text, '|'));
+  key.v4_use = text.empty() ? key.use : ParseUse(text);
+}
+
+KeySpec KeyOf(std::span<const std::string_view> row) {
+  KeySpec key;
+  key.name = row[0];
+  key.type = row[1];
+  key.fallback = row[2];
+  key.constraint = row[3];
+  key.choices = row[4];
+  SetUses(row[5], key);
+  if (row.size() > 6) key.meaning = row[6];
+  return key;
+}
+
+template <size_t N>
 void AppendKeys(std::string_view table, std::vector<KeySpec>& keys) {
-  ForEachRow<6>(table, [&](const std::array<std::string_view, 6>& row) {
-    keys.push_back({.name = row[0],
-                    .type = row[1],
-                    .fallback = row[2],
-                    .constraint = row[3],
-                    .choices = row[4],
-                    .use = ParseUse(row[5])});
+  ForEachRow<N>(table, [&](const std::array<std::string_view, N>& row) {
+    keys.push_back(KeyOf({row.data(), N}));
   });
 }
 
@@ -64,8 +107,8 @@ struct KeyTable {
     const auto text = FindEmbedded("configs/maxtext/keys.tsv");
     SW_CHECK(text.has_value(), "the key table is not built in");
     keys.reserve(800);
-    AppendKeys(*text, keys);
-    AppendKeys(kSimKeys, keys);
+    AppendKeys<6>(*text, keys);
+    AppendKeys<7>(kSimKeys, keys);
     std::sort(keys.begin(), keys.end(),
               [](const KeySpec& a, const KeySpec& b) { return a.name < b.name; });
     for (KeySpec& key : keys) {
@@ -156,7 +199,18 @@ int FindKey(std::string_view name) {
 }
 
 std::string_view RenamedKey(std::string_view name) {
-  return name == "fsdp_shard_on_exp" ? "shard_exp_on_fsdp" : "";
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kNames = {{
+      {"compress_rope_theta", "compressed_rope_max_timescale"},
+      {"fsdp_shard_on_exp", "shard_exp_on_fsdp"},
+      {"index_head_dim", "indexer_head_dim"},
+      {"index_n_heads", "indexer_n_heads"},
+      {"index_topk", "indexer_topk"},
+      {"sliding_window", "sliding_window_size"},
+  }};
+  for (const auto& [other, today] : kNames) {
+    if (other == name) return today;
+  }
+  return "";
 }
 
 std::optional<std::string> CheckValue(const KeySpec& key, const YamlNode& value) {

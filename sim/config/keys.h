@@ -24,11 +24,16 @@ enum class KeyUse : uint8_t {
 struct KeySpec {
   std::string_view name;
   std::string_view type;  // alternatives joined by '|': int float bool str enum list dict null any
-  std::string_view fallback;    // default, as YAML flow text
-  std::string_view constraint;  // ">0", ">=0 <=1", or empty
-  std::string_view choices;     // joined by '|', for enum
-  KeyUse use = KeyUse::kNeutral;
+  std::string_view fallback;         // default, as YAML flow text
+  std::string_view constraint;       // ">0", ">=0 <=1", or empty
+  std::string_view choices;          // joined by '|', for enum
+  KeyUse use = KeyUse::kNeutral;     // by the Llama stack
+  KeyUse v4_use = KeyUse::kNeutral;  // by decoder_block deepseek4
+  std::string_view meaning;          // of our own keys
 
+  KeyUse UseBy(std::string_view decoder_block) const {
+    return decoder_block == "deepseek4" ? v4_use : use;
+  }
   bool Allows(std::string_view alternative) const;  // is it one of `type`'s?
   std::vector<std::string_view> Choices() const;
 };
@@ -42,7 +47,8 @@ std::span<const std::string_view> AllKeyNames();
 // Folder of the built-in model files, and the names of the models it holds.
 inline constexpr std::string_view kModelFolder = "configs/models/";
 std::vector<std::string_view> BuiltModels();
-// Today's name of a key that public recipes still spell in an older way; "" if it is none.
+// MaxText's name of a key that public recipes or Hugging Face configurations spell otherwise; "" if
+// it is none.
 std::string_view RenamedKey(std::string_view name);
 
 // Why `value` is not a legal value of `key` ("expected an int, got 'abc'"), or nullopt.

@@ -1,9 +1,11 @@
 #include "sim/config/remat_policies.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "sim/config/table_text.h"
 
@@ -57,7 +59,36 @@ SavedIn ParseSavedIn(std::string_view text) {
                              : SavedIn::kRemat;
 }
 
-RematPolicy CustomPolicy(const Settings& settings, const std::vector<std::string>& emitted,
+bool Has(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool IsSaved(const CheckpointNames& emitted, std::string_view name) {
+  return Has(emitted.saved, name) || Has(emitted.partly, name);
+}
+
+// What a region does to the names that a policy saves, `named` as the user knows them.
+void WarnOfRegions(const CheckpointNames& emitted, const std::vector<std::string>& named,
+                   const std::string& setting, std::vector<std::string>& warnings) {
+  const auto among = [&](const std::vector<std::string>& names) {
+    std::vector<std::string> found;
+    std::copy_if(named.begin(), named.end(), std::back_inserter(found),
+                 [&](const std::string& name) { return Has(names, name); });
+    return found;
+  };
+  if (const auto hidden = among(emitted.hidden); !hidden.empty()) {
+    warnings.push_back(fmt::format("{} has no effect on {}: manual regions keep nothing inside",
+                                   setting, fmt::join(hidden, ", ")));
+  }
+  if (const auto partly = among(emitted.partly); !partly.empty()) {
+    warnings.push_back(
+        fmt::format("{} has no effect on {} of the routed experts, only on the shared expert's: "
+                    "manual regions keep nothing inside",
+                    setting, fmt::join(partly, ", ")));
+  }
+}
+
+RematPolicy CustomPolicy(const Settings& settings, const CheckpointNames& emitted,
                          std::vector<std::string>& warnings) {
   RematPolicy policy;
   for (const KeySpec& key : AllKeys()) {
@@ -69,9 +100,13 @@ RematPolicy CustomPolicy(const Settings& settings, const std::vector<std::string
       continue;
     }
     if (value == "remat") continue;
-    if (std::find(emitted.begin(), emitted.end(), key.name) != emitted.end()) {
-      policy.names[std::string(key.name)] = ParseSavedIn(value);
-    } else {
+    const std::string name(key.name);
+    WarnOfRegions(emitted, {name},
+                  fmt::format("{}: {}: {}", settings.ValueAt(name).ToText(), name, value),
+                  warnings);
+    if (IsSaved(emitted, name)) {
+      policy.names[name] = ParseSavedIn(value);
+    } else if (!Has(emitted.hidden, name)) {
       warnings.push_back(fmt::format("{}: {}: {} has no effect: {} has no tensor of that name",
                                      settings.ValueAt(key.name).ToText(), key.name, value,
                                      settings.Text("decoder_block")));
@@ -93,7 +128,7 @@ void WarnUnreadKeys(const Settings& settings, const std::string& policy,
 
 }  // namespace
 
-RematPolicy ResolveRemat(const Settings& settings, const std::vector<std::string>& emitted,
+RematPolicy ResolveRemat(const Settings& settings, const CheckpointNames& emitted,
                          Diagnostics& diagnostics, std::vector<std::string>& warnings) {
   const std::string name = settings.Text("remat_policy");
   if (name == "custom") return CustomPolicy(settings, emitted, warnings);
@@ -114,11 +149,15 @@ RematPolicy ResolveRemat(const Settings& settings, const std::vector<std::string
         .hint = SuggestName(name, names);
     return policy;
   }
+  std::vector<std::string> listed;
   for (std::string_view saved : SplitFields(preset->saved, ' ')) {
-    if (std::find(emitted.begin(), emitted.end(), saved) != emitted.end()) {
-      policy.names[std::string(saved)] = preset->saved_in;
-    }
+    listed.emplace_back(saved);
+    if (IsSaved(emitted, saved)) policy.names[listed.back()] = preset->saved_in;
   }
+  WarnOfRegions(
+      emitted, listed,
+      fmt::format("{}: remat_policy: {}", settings.ValueAt("remat_policy").ToText(), name),
+      warnings);
   WarnUnreadKeys(settings, name, warnings);
   return policy;
 }

@@ -9,10 +9,16 @@
 
 namespace shardwise {
 
-// remat_policy and, for "custom", the keys of the single tensors. `emitted` lists the checkpoint
-// names the model has; saving another name is a warning, since it has no effect. An unknown policy
-// is a diagnostic.
-RematPolicy ResolveRemat(const Settings& settings, const std::vector<std::string>& emitted,
+// The checkpoint names a model has, by what becomes of one that a policy saves.
+struct CheckpointNames {
+  std::vector<std::string> saved;
+  std::vector<std::string> hidden;  // inside manual regions, which keep nothing
+  std::vector<std::string> partly;  // both: kept outside the regions only
+};
+
+// remat_policy and, for "custom", the keys of the single tensors. Saving what cannot be saved is a
+// warning, since it has no effect. An unknown policy is a diagnostic.
+RematPolicy ResolveRemat(const Settings& settings, const CheckpointNames& emitted,
                          Diagnostics& diagnostics, std::vector<std::string>& warnings);
 
 }  // namespace shardwise

@@ -10,30 +10,28 @@
 #include <numeric>
 
 #include "sim/config/remat_policies.h"
+#include "sim/config/resolve_deepseek_v4.h"
 #include "sim/config/table_text.h"
 
 namespace shardwise {
 namespace {
 
 // Checkpoint names of a Llama decoder layer.
-const std::vector<std::string>& LlamaNames() {
-  static const std::vector<std::string> names = {"query_proj", "key_proj", "value_proj", "context",
-                                                 "out_proj",   "mlpwi_0",  "mlpwi_1",    "mlpwo"};
-  return names;
+CheckpointNames LlamaNames() {
+  return {.saved = {"query_proj", "key_proj", "value_proj", "context", "out_proj", "mlpwi_0",
+                    "mlpwi_1", "mlpwo"},
+          .hidden = {},
+          .partly = {}};
 }
 
 // Sequences shorter than this use plain attention when `attention` is autoselected (MaxText).
 constexpr int64_t kShortestFlash = 128;
 
-class ModelResolver {
+class ModelResolver : SettingReader {
  public:
   ModelResolver(const Settings& settings, const Mesh& mesh, const LogicalAxisRules& rules,
                 Diagnostics& diagnostics, Remarks& remarks)
-      : settings_(settings),
-        mesh_(mesh),
-        rules_(rules),
-        diagnostics_(diagnostics),
-        remarks_(remarks) {}
+      : SettingReader(settings, diagnostics, remarks), mesh_(mesh), rules_(rules) {}
 
   ModelConfig Resolve() {
     ReadShape();
@@ -43,34 +41,22 @@ class ModelResolver {
     ReadBatch();
     config_.scan_layers = settings_.Flag("scan_layers");
     config_.param_scan_axis = settings_.Int("param_scan_axis");
-    config_.remat = ResolveRemat(settings_, LlamaNames(), diagnostics_, remarks_.warnings);
+    config_.mesh = mesh_;
+    if (IsV4()) ResolveDeepSeekV4(settings_, rules_, diagnostics_, remarks_, config_);
+    config_.remat = ResolveRemat(settings_, IsV4() ? DeepSeekV4Names(config_) : LlamaNames(),
+                                 diagnostics_, remarks_.warnings);
     return config_;
   }
 
  private:
-  void Error(std::string_view key, std::string text, std::string help = "") {
-    diagnostics_.Error(settings_.ValueAt(key), std::move(text)).help = std::move(help);
-  }
-  void Unsupported(std::string_view key, std::string_view built) {
-    diagnostics_
-        .Unsupported(settings_.ValueAt(key),
-                     fmt::format("{}: {} is not built here", key, settings_.Node(key).ToFlow()))
-        .help = fmt::format("built here: {}", built);
-  }
-  std::string Where(std::string_view key) const { return settings_.ValueAt(key).ToText(); }
-
-  // An int in [low, high]; `low` after a diagnostic.
-  int64_t Bounded(std::string_view key, int64_t low, int64_t high = 1'000'000'000) {
-    const int64_t value = settings_.Int(key);
-    if (value >= low && value <= high) return value;
-    Error(key, fmt::format("{} must be {} to {}, not {}", key, low, high, value));
-    return low;
-  }
+  bool IsV4() const { return config_.decoder_block == "deepseek4"; }
 
   void ReadShape() {
     config_.model_name = settings_.Text("model_name");
     config_.decoder_block = settings_.Text("decoder_block");
-    if (config_.decoder_block != "llama2") Unsupported("decoder_block", "llama2");
+    if (config_.decoder_block != "llama2" && !IsV4()) {
+      Unsupported("decoder_block", "llama2 and deepseek4");
+    }
     if (settings_.Text("hardware") != "tpu") Unsupported("hardware", "tpu");
     config_.emb_dim = Bounded("base_emb_dim", 1);
     config_.num_query_heads = Bounded("base_num_query_heads", 1);
@@ -128,9 +114,10 @@ class ModelResolver {
       Unsupported("attention", "autoselected, flash and dot_product");
     }
     const bool long_enough = config_.max_target_length >= kShortestFlash;
-    const bool flash = kernel == "flash" || (kernel == "autoselected" && long_enough);
+    const bool flash = IsV4() ? kernel != "dot_product"
+                              : kernel == "flash" || (kernel == "autoselected" && long_enough);
     config_.attention = flash ? AttentionKernel::kFlash : AttentionKernel::kDotProduct;
-    if (kernel == "autoselected") {
+    if (kernel == "autoselected" && !IsV4()) {
       remarks_.notes.push_back(
           fmt::format("attention: autoselected is {} on TPU at {} tokens (flash from {} on)",
                       flash ? "flash" : "dot_product", config_.max_target_length, kShortestFlash));
@@ -163,6 +150,11 @@ class ModelResolver {
 
   void ReadWindow() {
     const std::string type = settings_.Text("attention_type");
+    if (IsV4()) {
+      if (type != "compressed") Unsupported("attention_type", "compressed, for deepseek4");
+      config_.sliding_window_size = Bounded("sliding_window_size", 1);
+      return;
+    }
     const int64_t window = Bounded("sliding_window_size", 0);
     if (type == "local_sliding") {
       config_.sliding_window_size = Bounded("sliding_window_size", 1);
@@ -170,9 +162,7 @@ class ModelResolver {
     }
     if (type != "global") Unsupported("attention_type", "global and local_sliding");
     if (window > 0) {
-      remarks_.warnings.push_back(
-          fmt::format("{}: sliding_window_size: {} has no effect with attention_type {}",
-                      Where("sliding_window_size"), window, type));
+      WarnNoEffect("sliding_window_size", fmt::format(" with attention_type {}", type));
     }
   }
 
@@ -224,12 +214,15 @@ class ModelResolver {
 
   void ReadOptimizer() {
     const std::string type = settings_.Text("opt_type");
+    const bool muon = type == "muon" && IsV4();
     if (type == "adam_pax") {
       remarks_.notes.push_back("opt_type: adam_pax is priced as adamw");
-    } else if (type != "adamw") {
-      Unsupported("opt_type", "adamw and adam_pax");
+    } else if (type != "adamw" && !muon) {
+      Unsupported("opt_type", IsV4() ? "adamw, adam_pax and muon" : "adamw and adam_pax");
     }
-    config_.opt_type = "adamw";
+    config_.opt_type = muon ? "muon" : "adamw";
+    config_.muon_beta = settings_.Number("muon_beta");
+    config_.muon_weight_decay = settings_.Number("muon_weight_decay");
     config_.learning_rate = settings_.Number("learning_rate");
     config_.adam_b1 = settings_.Number("adam_b1");
     config_.adam_b2 = settings_.Number("adam_b2");
@@ -276,8 +269,10 @@ class ModelResolver {
     CheckTensorSizes(static_cast<double>(config_.global_batch_size) *
                      static_cast<double>(config_.max_target_length));
     CheckShards("per_device_batch_size", "sequences of a microbatch", micro, "activation_batch");
-    CheckShards("max_target_length", "tokens of a sequence", config_.max_target_length,
-                "activation_length");
+    const int64_t length = config_.max_target_length, parts = ShardsOf("activation_length");
+    CheckShards(
+        "max_target_length", "tokens of a sequence", length, "activation_length",
+        fmt::format("max_target_length={} would fit", (length + parts - 1) / parts * parts));
   }
 
   // Sizes are int64 products; this keeps every one of them far from overflow.
@@ -296,18 +291,17 @@ class ModelResolver {
   }
 
   void CheckShards(std::string_view key, std::string_view what, int64_t count,
-                   std::string_view axis) {
+                   std::string_view axis, std::string help = "") {
     const int64_t shards = ShardsOf(axis);
     if (count % shards == 0) return;
-    Error(key, fmt::format("the {} {} do not divide over the {} shards of {} ({})", count, what,
-                           shards, axis, mesh_.ToText()));
+    Error(key,
+          fmt::format("the {} {} do not divide over the {} shards of {} ({})", count, what, shards,
+                      axis, mesh_.ToText()),
+          std::move(help));
   }
 
-  const Settings& settings_;
   const Mesh& mesh_;
   const LogicalAxisRules& rules_;
-  Diagnostics& diagnostics_;
-  Remarks& remarks_;
   ModelConfig config_;
 };
 

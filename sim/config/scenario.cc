@@ -39,11 +39,13 @@ void ReadCompileFlags(const Settings& settings, Diagnostics& diagnostics,
 // are returned as "key: value".
 std::vector<std::string> CheckUses(const Settings& settings, Diagnostics& diagnostics) {
   std::vector<std::string> not_modelled;
+  const std::string stack = settings.Text("decoder_block");
   for (const KeySpec& key : AllKeys()) {
-    if (key.use == KeyUse::kModelled || key.use == KeyUse::kNeutral) continue;
+    const KeyUse use = key.UseBy(stack);
+    if (use == KeyUse::kModelled || use == KeyUse::kNeutral) continue;
     if (settings.Find(key.name) == nullptr || settings.IsDefault(key.name)) continue;
     const std::string text = fmt::format("{}: {}", key.name, settings.Node(key.name).ToFlow());
-    if (key.use == KeyUse::kUnmodelled) {
+    if (use == KeyUse::kUnmodelled) {
       not_modelled.push_back(text);
     } else {
       diagnostics.Unsupported(settings.ValueAt(key.name),
@@ -82,7 +84,7 @@ void ReadMeasured(const YamlNode& measured, Scenario& scenario) {
 std::map<std::string, std::string> ComputedKeys(const Scenario& scenario) {
   const ModelConfig& model = scenario.model;
   const int64_t batch = model.global_batch_size;
-  return {
+  std::map<std::string, std::string> keys = {
       {"emb_dim", fmt::to_string(model.emb_dim)},
       {"mlp_dim", fmt::to_string(model.mlp_dim)},
       {"num_query_heads", fmt::to_string(model.num_query_heads)},
@@ -93,6 +95,8 @@ std::map<std::string, std::string> ComputedKeys(const Scenario& scenario) {
       {"micro_batch_size_to_train_on", fmt::to_string(batch / model.gradient_accumulation_steps)},
       {"logical_axis_rules", RulesToFlow(scenario.rules)},
   };
+  if (model.v4.moe_mlp_dim > 0) keys["moe_mlp_dim"] = fmt::to_string(model.v4.moe_mlp_dim);
+  return keys;
 }
 
 std::vector<ResolvedKey> ListKeys(const Settings& settings, const Scenario& scenario,

@@ -250,7 +250,7 @@ class Reader {
     if (const std::string_view renamed = RenamedKey(name); key < 0 && !renamed.empty()) {
       key = FindKey(renamed);
       contents_.warnings.push_back(
-          fmt::format("{}: {} was renamed; read as {}", name_at.ToText(), name, renamed));
+          fmt::format("{}: {} is read as {}, MaxText's name", name_at.ToText(), name, renamed));
     }
     if (key < 0) {
       Diagnostic& error = diagnostics_.Error(name_at, fmt::format("unknown key {}", Quote(name)));

@@ -15,7 +15,7 @@ struct Request {
   CollectiveKind kind = CollectiveKind::kAllGather;
   std::vector<std::string> axes;
   int64_t group = 1;
-  int64_t bytes = 0;
+  double bytes = 0;
   int64_t shift = 0;  // permutes
   // HBM bytes per byte sent: read to be sent, written where it arrives, and for reductions also
   // the operand it is added to.
@@ -25,7 +25,19 @@ struct Request {
 template <class A>
 Request RequestOf(CollectiveKind kind, const Node& node, const TensorType& type, double hbm) {
   const A& a = node.attrs.As<A>();
-  return {kind, a.axes, a.group, type.bytes(), 0, hbm};
+  return {kind, a.axes, a.group, static_cast<double>(type.bytes()), 0, hbm};
+}
+
+// Priced as an even all-to-all of the rows that can be filled at both ends, times the imbalance.
+// Dispatch fills every row of x and part of the result, the return takes those rows out of the
+// larger buffer and fills its result: min(m, rows) either way. The mean device sends and receives
+// that many rows; the fullest receives `imbalance` times as many, the collective ends when it has
+// them all, and so its load is asked of every link and of the memory.
+Request DescribeRagged(const Node& node, const TensorType& in, const TensorType& out) {
+  const TensorType& filled = in.dims[0] < out.dims[0] ? in : out;
+  auto request = RequestOf<RaggedAllToAllAttrs>(CollectiveKind::kRaggedAllToAll, node, filled, 2);
+  request.bytes *= node.attrs.As<RaggedAllToAllAttrs>().imbalance;
+  return request;
 }
 
 Request Describe(const Node& node, const TensorType& in, const TensorType& out) {
@@ -43,6 +55,7 @@ Request Describe(const Node& node, const TensorType& in, const TensorType& out) 
   if (name == "all_to_all") {
     return RequestOf<AllToAllAttrs>(CollectiveKind::kAllToAll, node, in, 2);
   }
+  if (name == "ragged_all_to_all") return DescribeRagged(node, in, out);
   SW_CHECK(name == "collective_permute", "no price for collective {}", name);
   Request request = RequestOf<CollectivePermuteAttrs>(CollectiveKind::kPermute, node, in, 2);
   request.shift = node.attrs.As<CollectivePermuteAttrs>().shift;
@@ -50,7 +63,7 @@ Request Describe(const Node& node, const TensorType& in, const TensorType& out) 
 }
 
 CollectivePrice PriceOf(const Request& request, const GroupTopology& group, const Chip& chip) {
-  const Bytes bytes = {static_cast<double>(request.bytes)};
+  const Bytes bytes = {request.bytes};
   if (request.kind != CollectiveKind::kPermute) {
     return PriceCollective(chip, request.kind, group, bytes);
   }
@@ -85,7 +98,7 @@ KernelPrice PriceCollectiveNode(const Node& node, const TensorType& in, const Te
   info->kind = request.kind;
   info->axes = request.axes;
   info->group = request.group;
-  info->bytes = {static_cast<double>(request.bytes)};
+  info->bytes = {request.bytes};
   info->topology = placement.Group(axes);
   SW_CHECK(info->topology.size() == request.group, "{} over {} devices, placed on {}",
            node.op->name, request.group, info->topology.size());

@@ -9,7 +9,7 @@
 
 namespace shardwise {
 
-// `in` and `out` are the local types of the operand and the result.
+// `in` and `out` are the local types of the (first) operand and the result.
 KernelPrice PriceCollectiveNode(const Node& node, const TensorType& in, const TensorType& out,
                                 const Placement& placement,
                                 const std::vector<std::string>& xla_flags);

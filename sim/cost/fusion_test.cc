@@ -7,6 +7,7 @@
 #include <set>
 
 #include "model/ops/builders.h"
+#include "model/ops/deepseek_builders.h"
 #include "model/ops/fused_builders.h"
 
 namespace shardwise {
@@ -136,6 +137,26 @@ TEST_F(FusionTest, CastsBeforeAGatherAreStored) {
   EXPECT_EQ(f.kernels(), (Names{"convert", "all_gather", "einsum"}));
   EXPECT_EQ(f.fusion.kernels[1].kind, KernelKind::kCollective);
   EXPECT_EQ(f.fusion.kernels[2].after, std::vector<int>{1});
+}
+
+TEST_F(FusionTest, MarksOfVaryingValuesAreFree) {
+  const ValueId x = Matrix("x"), w = Matrix("w");
+  const ValueId product = Product(x, w), marked = Pvary(b_, product, {"data"}, 2);
+  const Fused f = Finish({Silu(b_, marked), Pvary(b_, w, {"data"}, 2)});
+  EXPECT_EQ(f.kernels(), (Names{"einsum silu"}));
+  EXPECT_EQ(f.fusion.storage[f.block.outputs[1].value.v], w);
+}
+
+TEST_F(FusionTest, RaggedExchangesReadTheirSizes) {
+  const ValueId x = Matrix("x"), w = Matrix("w");
+  const ValueId sent = b_.Input("sent", {{4, 2}, DType::kI32});
+  const ValueId received = b_.Input("received", {{4, 2}, DType::kI32});
+  const ValueId rows = RaggedAllToAll(b_, Silu(b_, x), sent, received, {"expert"}, 4, 64, 1);
+  const Fused f = Finish({Product(rows, w)});
+  ASSERT_EQ(f.kernels(), (Names{"silu", "ragged_all_to_all", "einsum"}));
+  EXPECT_TRUE(f.fusion.kernels[1].IsAsyncCandidate());
+  EXPECT_EQ(f.fusion.kernels[1].reads.size(), 3u);
+  EXPECT_EQ(f.fusion.kernels[1].after, std::vector<int>{0});
 }
 
 TEST_F(FusionTest, PointwiseWorkBeforeOneProductIsPartOfItsRead) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "model/ops/builders.h"
+#include "model/ops/deepseek_builders.h"
 #include "model/ops/fused_builders.h"
 
 namespace shardwise {
@@ -206,6 +207,32 @@ TEST(KernelCostTest, CollectivesAskForTheirLinksAndMemory) {
   double links = 0;
   for (int c = 0; c < kLinkClassCount; ++c) links += info.link_bytes[c];
   EXPECT_GT(links, 0);
+}
+
+Block RaggedBlock(int64_t m, int64_t rows, double imbalance) {
+  BlockBuilder b("ragged");
+  const ValueId x = b.Input("x", {{m, 1024}, kBF16});
+  const ValueId sizes = b.Input("sizes", {{4, 2}, DType::kI32});
+  return Finish(b, {RaggedAllToAll(b, x, sizes, sizes, {"fsdp"}, 4, rows, imbalance)});
+}
+
+TEST(KernelCostTest, RaggedExchangesArePricedAsEvenOnesTimesTheImbalance) {
+  const auto place = [] { return Place("v5p-8", {{"fsdp", 4, 1}}); };
+  BlockBuilder b("even");
+  const ValueId x = b.Input("x", {{1536, 1024}, kBF16});
+  const Priced even(place(), Finish(b, {AllToAll(b, x, {"fsdp"}, 4, 0, 0)}));
+  // There, with room for what everyone may send, and back: 1024 rows, half as many again at most.
+  for (const auto& [m, rows] : {std::pair{1024, 4096}, {4096, 1024}}) {
+    const Priced ragged(place(), RaggedBlock(m, rows, 1.5));
+    const CollectiveInfo& info = *ragged[0].collective;
+    EXPECT_EQ(info.label, "ragged_all_to_all fsdp");
+    EXPECT_EQ(info.engine, CollectiveEngine::kDma);
+    EXPECT_EQ(info.bytes.value, even[0].collective->bytes.value);
+    EXPECT_EQ(info.sent_per_device.value, even[0].collective->sent_per_device.value);
+    EXPECT_EQ(info.link_bytes, even[0].collective->link_bytes);
+    EXPECT_EQ(ragged[0].hbm_bytes, even[0].hbm_bytes);
+    EXPECT_EQ(ragged.Time(0), even.Time(0));
+  }
 }
 
 TEST(KernelCostTest, FlagsMoveCollectivesToTheSparseCore) {

@@ -62,8 +62,9 @@ NodeTrait TraitOf(const Block& block, const Node& node) {
     case OpKind::kCollective:
     case OpKind::kTransfer:
       return NodeTrait::kOpaque;
-    case OpKind::kShardLocal:
-      return NodeTrait::kPart;
+    case OpKind::kShardLocal:  // pvary, or the device's part
+      return block.type(node.out[0]) == block.type(node.in[0]) ? NodeTrait::kAlias
+                                                               : NodeTrait::kPart;
     case OpKind::kName:
     case OpKind::kConstraint:
       return NodeTrait::kAlias;

@@ -55,15 +55,22 @@ class Exchange {
   // pack(rank, operand, buffer), unpack(rank, buffer, result).
   template <class Pack, class Unpack>
   void Run(Pack pack, Unpack unpack) {
+    RunEach([](const std::vector<int64_t>&) {}, pack, unpack);
+  }
+
+  // Before each group prepare(members) may say what it is that this group exchanges.
+  template <class Prepare, class Pack, class Unpack>
+  void RunEach(Prepare prepare, Pack pack, Unpack unpack) {
     const DType dtype = in_[0]->type().dtype;
     for (const std::vector<int64_t>& members : groups_.members) {
+      prepare(members);
       std::vector<Tensor> buffers(members.size(), Tensor({{collective_.elements}, dtype}));
       std::vector<Tensor*> pointers;
       for (size_t r = 0; r < members.size(); ++r) {
         pack(static_cast<int64_t>(r), *in_[members[r]], buffers[r].data());
         pointers.push_back(&buffers[r]);
       }
-      if (members.size() > 1) Execute(collective_, groups_.topology, pointers);
+      Execute(collective_, groups_.topology, pointers);
       for (size_t r = 0; r < members.size(); ++r) {
         unpack(static_cast<int64_t>(r), buffers[r].data(), *out_[members[r]]);
       }
@@ -142,6 +149,22 @@ void AllToAllOn(const AllToAllAttrs& a, const Mesh& mesh, Ins in, Outs out) {
                });
 }
 
+void RaggedAllToAllOn(const RaggedAllToAllAttrs& a, const Mesh& mesh,
+                      std::span<const std::vector<const Tensor*>> in, Outs out) {
+  Exchange exchange(mesh, a.axes, a.group, in[0], out);
+  const auto prepare = [&](const std::vector<int64_t>& members) {
+    std::vector<const Tensor*> sent, received;
+    for (int64_t device : members) {
+      sent.push_back(in[1][device]);
+      received.push_back(in[2][device]);
+    }
+    exchange.collective() = RaggedExchange(in[0][0]->type(), a.rows, sent, received);
+  };
+  exchange.RunEach(prepare, CopyAll, [&](int64_t rank, const std::byte* buffer, Tensor& result) {
+    CopyAllBack(rank, buffer + in[0][0]->type().bytes(), result);
+  });
+}
+
 void PermuteOn(const CollectivePermuteAttrs& a, const Mesh& mesh, Ins in, Outs out) {
   Exchange exchange(mesh, a.axes, a.group, in, out);
   exchange.collective().kind = CollectiveKind::kPermute;
@@ -181,18 +204,44 @@ DeviceGroups GroupsOf(const Mesh& mesh, const std::vector<std::string>& axes) {
   return groups;
 }
 
-void RunCollective(const Node& node, const Mesh& mesh, std::span<const Tensor* const> in,
-                   std::span<Tensor* const> out) {
+Collective RaggedExchange(const TensorType& x, int64_t rows, std::span<const Tensor* const> sent,
+                          std::span<const Tensor* const> received) {
+  const auto n = static_cast<int64_t>(sent.size());
+  const int64_t parts = sent[0]->type().dims[1], width = x.dims[1];
+  Collective collective;
+  collective.kind = CollectiveKind::kRaggedAllToAll;
+  collective.operand = x.elements();
+  collective.elements = collective.operand + rows * width;
+  for (int64_t p = 0; p < n; ++p) {
+    for (int64_t q = 0; q < n; ++q) {
+      int64_t count = 0;
+      for (int64_t i = 0; i < parts; ++i) {
+        const auto to = static_cast<int64_t>(sent[p]->Get(q * parts + i));
+        const auto from = static_cast<int64_t>(received[q]->Get(p * parts + i));
+        SW_CHECK(to == from && to >= 0, "rank {} sends {} rows to rank {}, which expects {}", p, to,
+                 q, from);
+        count += to;
+      }
+      collective.counts.push_back(count * width);
+    }
+  }
+  return collective;
+}
+
+void RunCollective(const Node& node, const Mesh& mesh,
+                   std::span<const std::vector<const Tensor*>> in, std::span<Tensor* const> out) {
   if (node.op->name == "all_gather") {
-    AllGatherOn(node.attrs.As<AllGatherAttrs>(), mesh, in, out);
+    AllGatherOn(node.attrs.As<AllGatherAttrs>(), mesh, in[0], out);
   } else if (node.op->name == "reduce_scatter") {
-    ReduceScatterOn(node.attrs.As<ReduceScatterAttrs>(), mesh, in, out);
+    ReduceScatterOn(node.attrs.As<ReduceScatterAttrs>(), mesh, in[0], out);
   } else if (node.op->name == "all_reduce") {
-    AllReduceOn(node.attrs.As<AllReduceAttrs>(), mesh, in, out);
+    AllReduceOn(node.attrs.As<AllReduceAttrs>(), mesh, in[0], out);
   } else if (node.op->name == "all_to_all") {
-    AllToAllOn(node.attrs.As<AllToAllAttrs>(), mesh, in, out);
+    AllToAllOn(node.attrs.As<AllToAllAttrs>(), mesh, in[0], out);
+  } else if (node.op->name == "ragged_all_to_all") {
+    RaggedAllToAllOn(node.attrs.As<RaggedAllToAllAttrs>(), mesh, in, out);
   } else if (node.op->name == "collective_permute") {
-    PermuteOn(node.attrs.As<CollectivePermuteAttrs>(), mesh, in, out);
+    PermuteOn(node.attrs.As<CollectivePermuteAttrs>(), mesh, in[0], out);
   } else {
     SW_CHECK(false, "no way to run the collective {}", node.op->name);
   }

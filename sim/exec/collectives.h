@@ -26,10 +26,15 @@ struct DeviceGroups {
 // Ranks are row-major in `axes`, which are listed major to minor. CHECKs that the axes exist.
 DeviceGroups GroupsOf(const Mesh& mesh, const std::vector<std::string>& axes);
 
-// Runs a collective node. in[d] is the operand and out[d] the result of device d, allocated with
+// Runs a collective node. in[k][d] is operand k and out[d] the result of device d, allocated with
 // the type of the node's result. Attributes: model/ir/structural_attrs.h.
-void RunCollective(const Node& node, const Mesh& mesh, std::span<const Tensor* const> in,
-                   std::span<Tensor* const> out);
+void RunCollective(const Node& node, const Mesh& mesh,
+                   std::span<const std::vector<const Tensor*>> in, std::span<Tensor* const> out);
+
+// The ragged all-to-all of one group whose rank r holds an operand of type `x` and the sizes
+// sent[r] and received[r]. CHECKs that what r sends q is what q expects from r.
+Collective RaggedExchange(const TensorType& x, int64_t rows, std::span<const Tensor* const> sent,
+                          std::span<const Tensor* const> received);
 
 // Runs shard_slice on device `device`.
 void RunShardSlice(const Node& node, const Mesh& mesh, int64_t device, const Tensor& in,

@@ -17,7 +17,7 @@ constexpr int64_t kParallelWork = 1 << 20;
 // Identities, whatever they mean to the scheduler or the partitioner.
 bool IsIdentity(const Node& node) {
   return node.is(OpKind::kName) || node.is(OpKind::kConstraint) || node.is(OpKind::kBarrier) ||
-         node.is(OpKind::kTransfer);
+         node.is(OpKind::kTransfer) || node.op->name == "pvary";
 }
 
 int64_t WorkOfNode(const Block& block, const Node& node) {
@@ -210,11 +210,11 @@ void Interpreter::RunLocal(const Block& block, const Node& node, int64_t device,
 
 void Interpreter::RunCollectiveNode(const Block& block, const Node& node,
                                     std::vector<Values>& envs) {
-  std::vector<const Tensor*> in;
+  std::vector<std::vector<const Tensor*>> in(node.in.size());
   std::vector<Tensor*> out;
   std::vector<std::shared_ptr<Tensor>> results;
   for (const Values& env : envs) {
-    in.push_back(env[node.in[0].v].get());
+    for (size_t k = 0; k < in.size(); ++k) in[k].push_back(env[node.in[k].v].get());
     results.push_back(std::make_shared<Tensor>(block.type(node.out[0])));
     out.push_back(results.back().get());
   }

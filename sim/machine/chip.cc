@@ -55,6 +55,8 @@ std::string_view Name(CollectiveKind kind) {
       return "all_reduce";
     case CollectiveKind::kAllToAll:
       return "all_to_all";
+    case CollectiveKind::kRaggedAllToAll:
+      return "ragged_all_to_all";
     case CollectiveKind::kPermute:
       return "collective_permute";
   }

@@ -25,9 +25,10 @@ enum class CollectiveKind : uint8_t {
   kReduceScatter,
   kAllReduce,
   kAllToAll,
+  kRaggedAllToAll,  // as many rows to each participant as the data says
   kPermute,
 };
-inline constexpr int kCollectiveKindCount = 5;
+inline constexpr int kCollectiveKindCount = 6;
 std::string_view Name(CollectiveKind kind);  // "all_gather", ..., "collective_permute"
 
 // What moves the data of a collective while the TensorCore does something else, if anything does.

@@ -93,6 +93,10 @@ TEST(ChipTest, CollectiveEngines) {
   const Chip tpu7x = Load("tpu7x");
   EXPECT_EQ(EngineFor(tpu7x, CollectiveKind::kAllReduce, 1000, {}), CollectiveEngine::kTensorCore);
   EXPECT_EQ(EngineFor(tpu7x, CollectiveKind::kAllReduce, 1e6, {}), CollectiveEngine::kSparseCore);
+  EXPECT_EQ(EngineFor(tpu7x, CollectiveKind::kRaggedAllToAll, 1e6, {}),
+            CollectiveEngine::kSparseCore);
+  EXPECT_EQ(EngineFor(Load("v5p"), CollectiveKind::kRaggedAllToAll, 1e6, {}),
+            CollectiveEngine::kDma);
   EXPECT_EQ(EngineFor(Load("v6e"), CollectiveKind::kAllReduce, 1e6, {}, true),
             CollectiveEngine::kDma);
 }

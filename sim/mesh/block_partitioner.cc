@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "kernels/base/check.h"
+#include "model/ir/logical_axes.h"
 #include "model/ir/manual.h"
 #include "sim/mesh/reshard.h"
-#include "sim/mesh/rules.h"
 
 namespace shardwise {
 
@@ -144,16 +144,40 @@ void BlockPartitioner::VisitManual(const Node& node, const std::string& scope) {
   for (const Node& inner : region.nodes) {
     std::vector<ValueId> in;
     for (ValueId v : inner.in) in.push_back(map[v.v]);
-    local_.SetPhase(node.phase == Phase::kForward ? inner.phase : node.phase);
+    // The backward of a region recomputes its forward.
+    const bool recomputed = node.phase == Phase::kRecompute || inner.phase == Phase::kRecompute;
+    local_.SetPhase(recomputed                      ? Phase::kRecompute
+                    : node.phase == Phase::kForward ? inner.phase
+                                                    : node.phase);
+    local_.SetRegion(std::max(node.region, inner.region));
     const std::string name =
         region.scope(inner).empty() ? scope : scope + "/" + region.scope(inner);
-    const auto out = local_.Clone(inner, region.TypesOf(inner.out), in, name);
+    const auto out = recomputed ? Recomputed(inner, region.TypesOf(inner.out), in, name)
+                                : local_.Clone(inner, region.TypesOf(inner.out), in, name);
     for (size_t i = 0; i < out.size(); ++i) map[inner.out[i].v] = out[i];
   }
+  local_.SetRegion(node.region);
   for (size_t o = 0; o < node.out.size(); ++o) {
     Bind(node.out[o], map[region.outputs[o].value.v],
          sharding_of(attrs.out_specs[o], types_[node.out[o].v].rank()));
   }
+}
+
+// A node of a region that runs a second time. Its block may recompute it and so may the backward of
+// the region, from the same values; it then runs once.
+std::vector<ValueId> BlockPartitioner::Recomputed(const Node& node,
+                                                  const std::vector<TensorType>& types,
+                                                  const std::vector<ValueId>& in,
+                                                  const std::string& scope) {
+  size_t hash = std::hash<const void*>()(node.op) * 31 + node.attrs.Hash();
+  for (ValueId v : in) hash = hash * 1000003 + static_cast<size_t>(v.v);
+  const auto [first, last] = recomputed_.equal_range(hash);
+  for (auto entry = first; entry != last; ++entry) {
+    const Node& other = local_.block().nodes[entry->second];
+    if (other.op == node.op && other.in == in && other.attrs == node.attrs) return other.out;
+  }
+  recomputed_.emplace(hash, local_.block().nodes.size());
+  return local_.Clone(node, types, in, scope);
 }
 
 std::vector<ShardingClaim> BlockPartitioner::ClaimsOf(const Node& node,

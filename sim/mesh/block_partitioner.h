@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -80,6 +81,8 @@ class BlockPartitioner {
   void Visit(const Node& node, const std::string& scope);
   void VisitCall(const Node& node);
   void VisitManual(const Node& node, const std::string& scope);
+  std::vector<ValueId> Recomputed(const Node& node, const std::vector<TensorType>& types,
+                                  const std::vector<ValueId>& in, const std::string& scope);
   void VisitCompute(const Node& node, const std::string& scope);
   void EmitCompute(const Node& node, const IndexRule& rule, const FactorAxes& axes,
                    const std::string& scope);
@@ -101,6 +104,8 @@ class BlockPartitioner {
   std::map<std::pair<int32_t, std::vector<std::vector<int>>>, ValueId> resharded_;
   // Broadcasts and constants, by result: made where and as they are needed, never whole.
   std::map<int32_t, Node> deferred_;
+  // Hash -> local node, of recomputed parts of manual regions; order never leaks.
+  std::unordered_multimap<size_t, size_t> recomputed_;
   std::vector<int64_t> replication_;  // by local node
 };
 

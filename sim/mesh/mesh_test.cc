@@ -1,12 +1,12 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include "model/ir/logical_axes.h"
 #include "model/ir/text.h"
 #include "model/ops/builders.h"
 #include "sim/mesh/factors.h"
 #include "sim/mesh/partition.h"
 #include "sim/mesh/reshard.h"
-#include "sim/mesh/rules.h"
 
 namespace shardwise {
 namespace {

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
+#include "model/ir/logical_axes.h"
 #include "model/ir/passes.h"
 #include "model/ir/verify.h"
 #include "sim/mesh/block_partitioner.h"
-#include "sim/mesh/rules.h"
 
 namespace shardwise {
 

@@ -193,6 +193,15 @@ std::vector<TransferStep> RoutedSchedule(const Collective& collective, const Gro
       SW_CHECK(from >= 0 && from < n && to >= 0 && to < n, "pair {} -> {} of {}", from, to, n);
       if (from != to) AddRouted(group, from, to, all, 0, step.transfers);
     }
+  } else if (collective.kind == CollectiveKind::kRaggedAllToAll) {
+    for (int64_t p = 0; p < n; ++p) {
+      for (int64_t q = 0; q < n; ++q) {
+        if (p == q) continue;
+        const RaggedPart part = RaggedPartOf(collective, n, p, q);
+        AddRouted(group, p, q, {part.from, part.from + part.length}, collective.operand + part.to,
+                  step.transfers);
+      }
+    }
   } else {
     for (int64_t p = 0; p < n; ++p) {
       for (int64_t q = 0; q < n; ++q) {
@@ -205,12 +214,25 @@ std::vector<TransferStep> RoutedSchedule(const Collective& collective, const Gro
 
 }  // namespace
 
+RaggedPart RaggedPartOf(const Collective& collective, int64_t n, int64_t p, int64_t q) {
+  const auto count = [&](int64_t from, int64_t to) { return collective.counts[from * n + to]; };
+  RaggedPart part;
+  for (int64_t i = 0; i < q; ++i) part.from += count(p, i);
+  for (int64_t i = 0; i < p; ++i) part.to += count(i, q);
+  const int64_t there = collective.operand - part.from;
+  const int64_t room = collective.elements - collective.operand - part.to;
+  part.length = std::min({count(p, q), there, room});
+  return part.length > 0 ? part : RaggedPart{};
+}
+
 std::vector<TransferStep> BuildSchedule(const Collective& collective, const GroupTopology& group) {
   const int64_t n = group.size();
   if (n == 1 && collective.kind != CollectiveKind::kPermute) return {};
-  SW_CHECK(collective.kind == CollectiveKind::kPermute ||
-               collective.kind == CollectiveKind::kAllReduce || collective.elements % n == 0,
-           "{} of {} elements over {} devices", Name(collective.kind), collective.elements, n);
+  const bool in_chunks = collective.kind == CollectiveKind::kAllGather ||
+                         collective.kind == CollectiveKind::kReduceScatter ||
+                         collective.kind == CollectiveKind::kAllToAll;
+  SW_CHECK(!in_chunks || collective.elements % n == 0, "{} of {} elements over {} devices",
+           Name(collective.kind), collective.elements, n);
   switch (collective.kind) {
     case CollectiveKind::kAllGather:
       return GatherBuilder(group, collective.elements).Build();
@@ -224,6 +246,7 @@ std::vector<TransferStep> BuildSchedule(const Collective& collective, const Grou
       return steps;
     }
     case CollectiveKind::kAllToAll:
+    case CollectiveKind::kRaggedAllToAll:
     case CollectiveKind::kPermute:
       return RoutedSchedule(collective, group);
   }

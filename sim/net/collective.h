@@ -20,15 +20,29 @@ enum class CollectiveReduction : uint8_t { kSum, kMax };
 //   reduce_scatter  all buffers -> the reduction in chunk p of participant p; the rest is undefined
 //   all_reduce      all buffers -> the reduction in every buffer; any length
 //   all_to_all      chunk q of p -> chunk p of q
+//   ragged_all_to_all
+//                   counts[p,q] elements of p -> q; the first `operand` elements of a buffer are
+//                   sent, receiver after receiver, the rest is the result, sender after sender.
+//                   Elements past the end of the operand are zero, those past the end of the
+//                   result are lost, places left over are zero.
 //   permute         buffer of `from` -> buffer of `to` for each pair; zeros where nothing arrives
-// Chunk p is [p * elements / n, (p + 1) * elements / n); all but all_reduce and permute need n to
-// divide `elements`.
+// Chunk p is [p * elements / n, (p + 1) * elements / n); all_gather, reduce_scatter and all_to_all
+// need n to divide `elements`.
 struct Collective {
   CollectiveKind kind = CollectiveKind::kAllGather;
   int64_t elements = 0;
   CollectiveReduction reduction = CollectiveReduction::kSum;
   std::vector<std::pair<int64_t, int64_t>> pairs = {};  // permute: (from, to), each at most once
+  int64_t operand = 0;                                  // ragged_all_to_all
+  std::vector<int64_t> counts = {};                     // ragged_all_to_all: row-major [n,n]
 };
+
+// What participant p of n has for q in a ragged all-to-all: `length` elements from place `from` of
+// its operand to place `to` of the result of q, without those past the end of either.
+struct RaggedPart {
+  int64_t from = 0, to = 0, length = 0;
+};
+RaggedPart RaggedPartOf(const Collective& collective, int64_t n, int64_t p, int64_t q);
 
 // One message. It travels dimension by dimension in the order of the group's dims; bit d of
 // `negative` set means downwards in dimension d, through the wrap link if need be.

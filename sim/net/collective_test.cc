@@ -55,6 +55,18 @@ std::optional<double> Expected(const Collective& c, const Buffers& in, int64_t p
       return Reduced(in, i, c.reduction);
     case CollectiveKind::kAllToAll:
       return in[i / chunk].Get(p * chunk + i % chunk);
+    case CollectiveKind::kRaggedAllToAll: {
+      if (i < c.operand) return std::nullopt;
+      int64_t place = i - c.operand;
+      for (int64_t from = 0; from < n; ++from) {
+        int64_t first = 0;
+        for (int64_t to = 0; to < p; ++to) first += c.counts[from * n + to];
+        const int64_t count = c.counts[from * n + p];
+        if (place < count) return first + place < c.operand ? in[from].Get(first + place) : 0.0;
+        place -= count;
+      }
+      return 0.0;
+    }
     case CollectiveKind::kPermute:
       for (const auto& [from, to] : c.pairs) {
         if (to == p) return in[from].Get(i);
@@ -81,9 +93,16 @@ TEST(CollectiveTest, ResultsFollowTheDefinition) {
     Collective c;
     c.kind = static_cast<CollectiveKind>(*rc::gen::inRange(0, kCollectiveKindCount));
     c.reduction = *rc::gen::element(CollectiveReduction::kSum, CollectiveReduction::kMax);
-    const bool any_length =
-        c.kind == CollectiveKind::kAllReduce || c.kind == CollectiveKind::kPermute;
+    const bool any_length = c.kind == CollectiveKind::kAllReduce ||
+                            c.kind == CollectiveKind::kRaggedAllToAll ||
+                            c.kind == CollectiveKind::kPermute;
     c.elements = *rc::gen::inRange<int64_t>(1, 40) * (any_length ? 1 : n);
+    if (c.kind == CollectiveKind::kRaggedAllToAll) {
+      // Both ends overflow at times.
+      c.operand = *rc::gen::inRange<int64_t>(0, c.elements + 1);
+      c.counts = *rc::gen::container<std::vector<int64_t>>(
+          n * n, rc::gen::element<int64_t>(0, 0, 1, 2, 5));
+    }
     if (c.kind == CollectiveKind::kPermute) {
       std::vector<int64_t> targets(n);
       for (int64_t p = 0; p < n; ++p) targets[p] = p;

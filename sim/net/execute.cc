@@ -75,6 +75,21 @@ void ZeroWithoutSource(const Collective& collective, std::span<Tensor* const> bu
   }
 }
 
+// What a participant has for itself is copied, not sent.
+void StartRagged(const Collective& collective, std::span<Tensor* const> buffers) {
+  const auto n = static_cast<int64_t>(buffers.size());
+  SW_CHECK(static_cast<int64_t>(collective.counts.size()) == n * n, "{} counts for {} participants",
+           collective.counts.size(), n);
+  const int64_t unit = ByteSize(buffers[0]->type().dtype);
+  for (int64_t p = 0; p < n; ++p) {
+    std::byte* operand = buffers[p]->data();
+    std::byte* result = operand + collective.operand * unit;
+    std::fill(result, operand + collective.elements * unit, std::byte{0});
+    const RaggedPart own = RaggedPartOf(collective, n, p, p);
+    std::copy_n(operand + own.from * unit, own.length * unit, result + own.to * unit);
+  }
+}
+
 }  // namespace
 
 void Execute(const Collective& collective, const GroupTopology& group,
@@ -90,6 +105,7 @@ void Execute(const Collective& collective, const GroupTopology& group,
   const bool reduces = collective.kind == CollectiveKind::kReduceScatter ||
                        collective.kind == CollectiveKind::kAllReduce;
   if (!reduces) {
+    if (collective.kind == CollectiveKind::kRaggedAllToAll) StartRagged(collective, buffers);
     ExecuteBytes(schedule, buffers);
     if (collective.kind == CollectiveKind::kPermute) ZeroWithoutSource(collective, buffers);
   } else if (dtype == DType::kF64 || dtype == DType::kI32) {

@@ -171,7 +171,7 @@ CollectivePrice PriceCollective(const Chip& chip, CollectiveKind kind, const Gro
   if (n == 1) return price;
   price.launch = chip.collective_launch;
   price.sent = bytes * static_cast<double>(n - 1);
-  if (kind == CollectiveKind::kAllToAll) {
+  if (kind == CollectiveKind::kAllToAll || kind == CollectiveKind::kRaggedAllToAll) {
     price.stages = {AllToAllStage(chip, group, bytes.value)};
     return price;
   }

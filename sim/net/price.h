@@ -40,8 +40,9 @@ struct CollectivePrice {
 
 // `bytes` is the buffer of one participant at the wire dtype: gathered bytes of an all-gather,
 // unreduced bytes of a reduce-scatter, the array of an all-reduce, what one participant holds of an
-// all-to-all. Walks one representative participant, a few microseconds whatever the group size; no
-// state. A group of one device costs nothing. Permutes: PricePermute.
+// all-to-all (a ragged one counts as even). Walks one representative participant, a few
+// microseconds whatever the group size; no state. A group of one device costs nothing. Permutes:
+// PricePermute.
 CollectivePrice PriceCollective(const Chip& chip, CollectiveKind kind, const GroupTopology& group,
                                 Bytes bytes);
 

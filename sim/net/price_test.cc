@@ -12,12 +12,24 @@ namespace shardwise {
 namespace {
 
 constexpr CollectiveKind kPriced[] = {CollectiveKind::kAllGather, CollectiveKind::kReduceScatter,
-                                      CollectiveKind::kAllReduce, CollectiveKind::kAllToAll};
+                                      CollectiveKind::kAllReduce, CollectiveKind::kAllToAll,
+                                      CollectiveKind::kRaggedAllToAll};
 
 Chip ChipOf(std::string_view name) { return LoadChip(name).value(); }
 
 GroupTopology Ring(int64_t n) { return {{{LinkClass::kIciX, n, true, 1, 1}}}; }
 GroupTopology Line(int64_t n) { return {{{LinkClass::kIciX, n, false, 1, 1}}}; }
+
+// Of a buffer of `elements`; a ragged all-to-all sends as much to everyone.
+Collective Even(CollectiveKind kind, int64_t elements, int64_t n) {
+  Collective collective{kind, elements};
+  if (kind == CollectiveKind::kRaggedAllToAll) {
+    collective.operand = elements;
+    collective.elements = 2 * elements;
+    collective.counts.assign(n * n, elements / n);
+  }
+  return collective;
+}
 
 // The representative walk equals the schedule that is executed, link by link, and so do the bytes.
 TEST(PriceTest, WalkEqualsFullSchedule) {
@@ -30,7 +42,7 @@ TEST(PriceTest, WalkEqualsFullSchedule) {
     const double width = *rc::gen::element(1.0, 2.0, 4.0);
     for (const CollectiveKind kind : kPriced) {
       const CollectivePrice full =
-          PriceSchedule(chip, BuildSchedule({kind, elements}, group), group, width);
+          PriceSchedule(chip, BuildSchedule(Even(kind, elements, n), group), group, width);
       const CollectivePrice walk =
           PriceCollective(chip, kind, group, {static_cast<double>(elements) * width});
       RC_ASSERT(walk.stages.size() == full.stages.size());

@@ -1,4 +1,4 @@
-#include "sim/mesh/rules.h"
+#include "model/ir/logical_axes.h"
 
 #include <algorithm>
 
