@@ -103,6 +103,7 @@ TEST(MiniV4, EveryPresetAndGroupOfChoicesRunsSharded) {
   for (const std::vector<std::string>& choice : {std::vector<std::string>{"sim.preset=hf"},
                                                  {"sim.preset=maxtext", "attention=dot_product"},
                                                  {"sim.v4.as_maxtext=true"},
+                                                 {"sim.v4.balance_loss=switch"},
                                                  {"remat_policy=minimal"},
                                                  {"gradient_accumulation_steps=2"},
                                                  {"num_vocab_tiling=2"},

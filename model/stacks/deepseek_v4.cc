@@ -20,6 +20,30 @@ DType WideOf(DType dtype) { return dtype == DType::kF64 ? DType::kF64 : DType::k
 
 using NamedValues = std::map<std::string, ValueId>;
 
+struct LayerSum {
+  const char* name;
+  TensorType type;
+};
+
+// What layers add up for the balance loss: their losses, and for a pooled one its factors.
+std::vector<LayerSum> LayerSums(const ModelConfig& c) {
+  const DType wide = WideOf(c.dtype);
+  std::vector<LayerSum> sums = {{"balance_loss", {{}, wide}}};
+  if (PoolsV4Balance(c)) {
+    sums.push_back({"balance_counts", {{c.v4.num_experts}, wide}});
+    sums.push_back({"balance_shares", {{c.v4.num_experts}, wide}});
+  }
+  return sums;
+}
+
+// Adds what a layer has of each sum.
+void AddTo(BlockBuilder& b, std::vector<ValueId>& sums, const V4RouterLoss& loss) {
+  const std::array<ValueId, 3> terms = {loss.balance, loss.switch_counts, loss.switch_shares};
+  for (size_t i = 0; i < sums.size(); ++i) {
+    if (terms[i].valid()) sums[i] = Add(b, sums[i], terms[i]);
+  }
+}
+
 // Builds the block of a group. Inputs: streams and sums (carries), tokens, tables of hash layers,
 // parameters. Outputs: carries, then expert counts of each layer with a selection bias.
 class GroupBlock {
@@ -32,8 +56,10 @@ class GroupBlock {
     carry.name = "decoder_layer_input";
     carry.binding = Binding::kCarry;
     ValueId x = b_.Input(carry, streams);
-    const DType wide = WideOf(c_.dtype);
-    const ValueId balance = b_.Input("balance_loss", {{}, wide}, Binding::kCarry);
+    std::vector<ValueId> sums;
+    for (const LayerSum& sum : LayerSums(c_)) {
+      sums.push_back(b_.Input(sum.name, sum.type, Binding::kCarry));
+    }
     auto token = [&](const char* name, ValueId v) { return b_.Input(name, outer_builder.type(v)); };
     const V4Tokens tokens = {token("inputs", outer.ids), token("inputs_position", outer.positions),
                              token("rows", outer.rows), token("segments", outer.segments)};
@@ -47,7 +73,6 @@ class GroupBlock {
     std::vector<NamedValues> parameters;
     for (size_t l = 0; l < group_.layers.size(); ++l) parameters.push_back(Parameters(l));
 
-    ValueId sum = balance;
     std::vector<ValueId> counts;
     size_t table = 0;
     for (size_t l = 0; l < group_.layers.size(); ++l) {
@@ -57,10 +82,10 @@ class GroupBlock {
       V4RouterLoss loss;
       V4Layer layer(b_, blocks_, c_, parameters[l], tokens);
       x = layer.Apply(kind, x, kind.hash ? tables[table++] : kNoValue, loss);
-      if (loss.balance.valid()) sum = Add(b_, sum, loss.balance);
+      AddTo(b_, sums, loss);
       if (loss.counts.valid()) counts.push_back(loss.counts);
     }
-    return Finish(x, sum, counts);
+    return Finish(x, sums, counts);
   }
 
  private:
@@ -80,12 +105,17 @@ class GroupBlock {
     return values;
   }
 
-  Block Finish(ValueId x, ValueId balance, const std::vector<ValueId>& counts) {
-    std::vector<BlockOutput> outputs(2);
+  Block Finish(ValueId x, const std::vector<ValueId>& sums, const std::vector<ValueId>& counts) {
+    std::vector<BlockOutput> outputs(1);
     outputs[0].name = "layer_output";
     outputs[0].value = x;
-    outputs[1].name = "balance_loss";
-    outputs[1].value = balance;
+    const std::vector<LayerSum> kinds = LayerSums(c_);
+    for (size_t i = 0; i < sums.size(); ++i) {
+      BlockOutput output;
+      output.name = kinds[i].name;
+      output.value = sums[i];
+      outputs.push_back(std::move(output));
+    }
     for (ValueId count : counts) {
       BlockOutput output;
       output.name = "expert_counts";
@@ -116,7 +146,7 @@ class LossBuilder {
     }
     tokens_ = {batch.inputs, batch.positions, Iota(b_, b_.type(batch.inputs).dims, 1),
                batch.segments};
-    balance_ = Zeros(b_, {{}, WideOf(c_.dtype)});
+    for (const LayerSum& sum : LayerSums(c_)) sums_.push_back(Zeros(b_, sum.type));
   }
 
   V4LossResults Build() {
@@ -124,11 +154,17 @@ class LossBuilder {
     streams_ =
         Streams(Embed(batch_.inputs), {dims[0], dims[1], c_.v4.mhc_expansion_rate, c_.emb_dim});
     size_t table = 0;
-    for (const V4Group& group : V4Groups(c_)) Run(group, table);
+    for (const V4Group& group : V4Groups(c_)) {
+      Run(group, table);
+      results_.group_streams.push_back(streams_);
+    }
     results_.streams = streams_;
-    const LogitsLossResults head = Head("decoder.hc_head.", "decoder.decoder_norm.scale", batch_);
-    results_.logits = head.logits;
-    results_.loss = Add(b_, head.loss, MeanBalance());
+    const HeadResults head = Head("decoder.hc_head.", "decoder.decoder_norm.scale", batch_);
+    results_.collapsed = head.collapsed;
+    results_.hidden = head.hidden;
+    results_.logits = head.of_logits.logits;
+    results_.balance = Balance();
+    results_.loss = Add(b_, head.of_logits.loss, results_.balance);
     if (c_.v4.mtp_num_layers > 0) {
       const double factor =
           c_.v4.mtp_loss_scaling_factor / static_cast<double>(c_.gradient_accumulation_steps);
@@ -146,10 +182,15 @@ class LossBuilder {
     BatchValues mean = next;
     const ValueId sum = AddScalar(b_, ReduceSum(b_, next.weights, {0, 1}), c_.v4.loss_epsilon);
     mean.weights = Div(b_, next.weights, BroadcastInDim(b_, sum, b_.type(next.weights).dims, {}));
-    return Head(path + "hc_head.", path + "norm.scale", mean);
+    return Head(path + "hc_head.", path + "norm.scale", mean).of_logits;
   }
 
  private:
+  struct HeadResults {
+    ValueId collapsed, hidden;
+    LogitsLossResults of_logits;
+  };
+
   ValueId P(const std::string& name) const {
     const auto it = parameters_.find(name);
     SW_CHECK(it != parameters_.end(), "no parameter '{}'", name);
@@ -173,8 +214,10 @@ class LossBuilder {
     blocks_.push_back(GroupBlock(c_, group, blocks_).Build(b_.type(streams_), tokens_, b_));
     // The regions of the block were added in front of it.
     const Block& block = blocks_.back();
-    std::vector<ValueId> operands = {streams_,          balance_,     tokens_.ids,
-                                     tokens_.positions, tokens_.rows, tokens_.segments};
+    std::vector<ValueId> operands = {streams_};
+    operands.insert(operands.end(), sums_.begin(), sums_.end());
+    operands.insert(operands.end(),
+                    {tokens_.ids, tokens_.positions, tokens_.rows, tokens_.segments});
     for (const V4LayerKind& kind : group.layers) {
       if (kind.hash) operands.push_back(tables_[table++]);
     }
@@ -185,8 +228,8 @@ class LossBuilder {
     }
     const std::vector<ValueId> out = b_.Call(block, group.trips, false, operands);
     streams_ = out[0];
-    balance_ = out[1];
-    size_t next = 2;
+    size_t next = 1;
+    for (ValueId& sum : sums_) sum = out[next++];
     for (size_t l = 0; l < group.layers.size(); ++l) {
       const std::string name = group.path + group.places[l] + "mlp.MoeBlock_0.gate.bias";
       if (group.layers[l].hash) continue;
@@ -198,21 +241,31 @@ class LossBuilder {
     }
   }
 
-  // The layers' mean; the sum over accumulation steps is one mean too.
-  ValueId MeanBalance() {
+  // The layers' mean, or the loss of all their tokens pooled; the sum over accumulation steps is
+  // one mean too.
+  ValueId Balance() {
     const double layers = static_cast<double>(std::max<int64_t>(routed_layers_, 1));
-    return Scale(b_, balance_, 1 / (layers * static_cast<double>(c_.gradient_accumulation_steps)));
+    const double steps = static_cast<double>(c_.gradient_accumulation_steps);
+    if (!PoolsV4Balance(c_)) return Scale(b_, sums_[0], 1 / (layers * steps));
+    // E sum_e (share of the tokens that count for e) (mean probability of e).
+    const double rows = layers * static_cast<double>(b_.type(batch_.inputs).elements());
+    const double factor = c_.v4.load_balance_loss_weight * static_cast<double>(c_.v4.num_experts);
+    const ValueId product = ReduceSum(b_, Mul(b_, sums_[1], sums_[2]), {0});
+    return Scale(b_, product, factor / (rows * rows * steps));
   }
 
-  LogitsLossResults Head(const std::string& head, const std::string& norm,
-                         const BatchValues& batch) {
+  HeadResults Head(const std::string& head, const std::string& norm, const BatchValues& batch) {
     const ScopedName scope(b_, "decoder");
-    const ValueId h =
+    HeadResults results;
+    results.collapsed =
         V4HyperHead(b_, c_, streams_, P(head + "hc_fn"), P(head + "hc_base"), P(head + "hc_scale"));
-    const ValueId y =
-        Constrain(b_, RmsNorm(b_, h, Narrow(norm), c_.normalization_layer_epsilon), EmbeddedAxes());
+    const ValueId normed =
+        RmsNorm(b_, results.collapsed, Narrow(norm), c_.normalization_layer_epsilon);
+    results.hidden = Constrain(b_, normed, EmbeddedAxes());
     const std::string kernel = "decoder.logits_dense.kernel";
-    return LogitsLoss(b_, blocks_, c_, y, P(kernel), specs_.at(kernel), batch);
+    results.of_logits =
+        LogitsLoss(b_, blocks_, c_, results.hidden, P(kernel), specs_.at(kernel), batch);
+    return results;
   }
 
   // x [b,s] with column t holding column t + 1, and `last` in the last.
@@ -261,7 +314,8 @@ class LossBuilder {
   std::map<std::string, Parameter> specs_;
   V4Tokens tokens_;
   V4LossResults results_;
-  ValueId streams_, balance_;
+  ValueId streams_;
+  std::vector<ValueId> sums_;  // LayerSums
   int64_t routed_layers_ = 0;
 };
 

@@ -15,9 +15,14 @@
 namespace shardwise {
 
 struct V4LossResults {
-  ValueId loss;     // scalar: cross-entropy, balance losses, MTP
-  ValueId logits;   // [b,s,v]; kNoValue with vocabulary tiling
-  ValueId streams;  // [b,s,n,D] after the last layer
+  ValueId loss;       // scalar: cross-entropy, balance losses, MTP
+  ValueId balance;    // scalar: the part of the balance losses in it
+  ValueId logits;     // [b,s,v]; kNoValue with vocabulary tiling
+  ValueId streams;    // [b,s,n,D] after the last layer
+  ValueId collapsed;  // [b,s,D], the streams as one
+  ValueId hidden;     // [b,s,D], normed: what the logits are of
+  // Streams after each group of layers (V4Groups), without the prediction module's.
+  std::vector<ValueId> group_streams;
   // Tokens each expert got, by the name of the selection bias they correct; of its shape.
   std::map<std::string, ValueId> expert_counts;
 };

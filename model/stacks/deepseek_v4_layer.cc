@@ -188,6 +188,10 @@ V4IndexInputs V4Layer::IndexInputs(ValueId h, ValueId latent) {
 
 ValueId V4Layer::Attention(V4LayerKind kind, ValueId h) {
   const ScopedName scope(b_, "self_attention");
+  return OutputProjection(V4Attend(b_, blocks_, c_, kind, AttentionInputs(kind, h)));
+}
+
+V4AttentionInputs V4Layer::AttentionInputs(V4LayerKind kind, ValueId h) {
   const std::string path = "self_attention.";
   const double epsilon = c_.normalization_layer_epsilon;
   const Dims dims = b_.type(h).dims;
@@ -206,7 +210,7 @@ ValueId V4Layer::Attention(V4LayerKind kind, ValueId h) {
     in.entries = PoolInputs(path + (kind.overlapping() ? "csa" : "hca") + "_compressor.", h);
   }
   if (kind.overlapping()) in.index = IndexInputs(h, latent);
-  return OutputProjection(V4Attend(b_, blocks_, c_, kind, in));
+  return in;
 }
 
 ValueId V4Layer::OutputProjection(ValueId o) {
@@ -276,6 +280,12 @@ ValueId V4Layer::SharedExpert(ValueId x) {
   return CheckpointName(b_, Einsum(b_, "bsm,mk->bsk", hidden, P(path + "wo.kernel")), "mlpwo");
 }
 
+// Tokens of each sequence that name each expert: s32 [b,s,K] -> [b,E], wide.
+ValueId V4Layer::Counts(ValueId indices) {
+  const TensorType picks = {b_.type(indices).dims, WideOf(c_.dtype)};
+  return ReduceSum(b_, ScatterAddAlong(b_, Full(b_, picks, 1), indices, v_.num_experts), {1});
+}
+
 V4RouterLoss V4Layer::RouterLoss(V4LayerKind kind, const V4Routing& routing) {
   V4RouterLoss loss;
   if (kind.hash) return loss;
@@ -284,14 +294,18 @@ V4RouterLoss V4Layer::RouterLoss(V4LayerKind kind, const V4Routing& routing) {
   const DType wide = WideOf(c_.dtype);
   const double rows = static_cast<double>(picks[0]), length = static_cast<double>(picks[1]);
   const double experts = static_cast<double>(v_.num_experts);
-  // One where an expert is chosen: [b,s,E], then tokens per sequence and expert [b,E].
-  const ValueId chosen =
-      ScatterAddAlong(b_, Full(b_, {picks, wide}, 1), routing.indices, v_.num_experts);
-  const ValueId counts = ReduceSum(b_, chosen, {1});
+  const ValueId counts = Counts(routing.indices);
   if (v_.routed_bias) loss.counts = ReduceSum(b_, counts, {0});
   if (v_.balance_loss == BalanceLoss::kOff || v_.load_balance_loss_weight == 0) return loss;
-  SW_CHECK(v_.balance_loss != BalanceLoss::kSwitch, "the switch loss is pooled over layers");
-  const ValueId scores = SqrtSoftplus(b_, Convert(b_, routing.logits, wide));
+  const ValueId logits = Convert(b_, routing.logits, wide);
+  if (PoolsV4Balance(c_)) {
+    // A choice of its own: by probability, without the bias.
+    const ValueId share = Softmax(b_, logits);
+    loss.switch_counts = ReduceSum(b_, Counts(TopK(b_, share, v_.num_experts_per_tok)), {0});
+    loss.switch_shares = ReduceSum(b_, share, {0, 1});
+    return loss;
+  }
+  const ValueId scores = SqrtSoftplus(b_, logits);
   const bool maxtext = v_.balance_loss == BalanceLoss::kMaxText;
   ValueId share;
   if (maxtext) {
@@ -314,6 +328,10 @@ ValueId V4Layer::Moe(V4LayerKind kind, ValueId x, ValueId table, V4RouterLoss& l
   const V4Routing routing = Route(kind, x, table);
   loss = RouterLoss(kind, routing);
   return Add(b_, RoutedExperts(x, routing), SharedExpert(x));
+}
+
+bool PoolsV4Balance(const ModelConfig& c) {
+  return c.v4.balance_loss == BalanceLoss::kSwitch && c.v4.load_balance_loss_weight != 0;
 }
 
 ValueId V4HyperHead(BlockBuilder& b, const ModelConfig& c, ValueId streams, ValueId fn,

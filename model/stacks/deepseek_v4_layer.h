@@ -34,8 +34,11 @@ struct V4Routing {
 };
 
 struct V4RouterLoss {
-  ValueId balance;  // scalar, wide; kNoValue if the model has none
+  ValueId balance;  // scalar, wide; kNoValue if the model has none, or the switch form
   ValueId counts;   // [E] wide: tokens of each expert; kNoValue without a routed bias
+  // [E] wide, of the switch form, which pools the tokens of all layers: how many have the expert
+  // among their most probable, and their probabilities added up; kNoValue with another form.
+  ValueId switch_counts, switch_shares;
 };
 
 class V4Layer {
@@ -54,6 +57,8 @@ class V4Layer {
   ValueId Mix(ValueId streams, const V4Maps& maps, ValueId sublayer);
 
   ValueId Attention(V4LayerKind kind, ValueId h);
+  // What attention is of, from h [b,s,D].
+  V4AttentionInputs AttentionInputs(V4LayerKind kind, ValueId h);
   // What pools h [b,s,D] by the parameters below `path`, and the indexer; `latent`
   // [b,s,q_lora_rank] is the normed low-rank query.
   V4PoolInputs PoolInputs(const std::string& path, ValueId h);
@@ -74,6 +79,7 @@ class V4Layer {
   DType island() const;
   ValueId Norm(ValueId x, std::string_view name);
   ValueId Biased(ValueId scores);
+  ValueId Counts(ValueId indices);
 
   BlockBuilder& b_;
   std::vector<Block>& blocks_;
@@ -82,6 +88,9 @@ class V4Layer {
   std::map<std::string, ValueId> parameters_;
   V4Tokens tokens_;
 };
+
+// Whether the layers' balance losses are one pooled loss (BalanceLoss::kSwitch, with a weight).
+bool PoolsV4Balance(const ModelConfig& config);
 
 // The final collapse of the streams (v4-spec 2.12). fn [nD,n], base [n], scale [1].
 ValueId V4HyperHead(BlockBuilder& b, const ModelConfig& c, ValueId streams, ValueId fn,

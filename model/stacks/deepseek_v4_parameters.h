@@ -14,10 +14,13 @@ namespace shardwise {
 struct V4LayerKind {
   int64_t ratio = 0;  // tokens per compressed entry; 0: sliding window only
   bool hash = false;  // experts by token id
+  // Compressed sparse attention: entries pool two blocks, an indexer chooses among them. Else, with
+  // entries, heavily compressed: one block each, all are seen. MaxText tells the two by the ratio.
+  bool csa = ratio == 4;
   bool operator==(const V4LayerKind&) const = default;
 
   bool compressed() const { return ratio > 0; }
-  bool overlapping() const { return ratio == 4; }  // CSA, with an indexer; else HCA
+  bool overlapping() const { return csa; }
 };
 
 // A block of one or more layers that runs `trips` times.

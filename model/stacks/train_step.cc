@@ -9,7 +9,6 @@
 #include "kernels/base/check.h"
 #include "model/ir/builder.h"
 #include "model/ir/passes.h"
-#include "model/ir/verify.h"
 #include "model/ops/builders.h"
 #include "model/ops/fused_builders.h"
 #include "model/stacks/deepseek_v4.h"
@@ -51,7 +50,6 @@ class StepBuilder {
     if (with_optimizer_) Donate(entry);
     blocks_.push_back(std::move(entry));
     Program program{std::move(blocks_)};
-    CheckVerified(program, "building the step");
     step_.program = EliminateDeadCode(EliminateCommonSubexpressions(program));
     return std::move(step_);
   }

@@ -135,12 +135,6 @@ TEST(DeepSeekV4Refusals, HaveAPlaceAndAWayOut) {
        "                 ^~~~~~~~\n"
        "help: built here: none",
        unbuilt},
-      {{"sim.v4.balance_loss=switch"},
-       "<command line>: argument 5: error: sim.v4.balance_loss: switch is not built here\n"
-       "    sim.v4.balance_loss=switch\n"
-       "                        ^~~~~~\n"
-       "help: built here: maxtext, v3 and off",
-       unbuilt},
       {{"sparse_matmul=false"},
        "<command line>: argument 5: error: sparse_matmul: false asks for something that is "
        "not built here\n"

@@ -100,8 +100,7 @@ class V4Resolver : SettingReader {
     if (form == "maxtext") v_.balance_loss = BalanceLoss::kMaxText;
     if (form == "v3") v_.balance_loss = BalanceLoss::kV3;
     if (form == "off") v_.balance_loss = BalanceLoss::kOff;
-    // It pools the routers of all layers, which the layers' own sums cannot express.
-    if (form == "switch") Unsupported("sim.v4.balance_loss", "maxtext, v3 and off");
+    if (form == "switch") v_.balance_loss = BalanceLoss::kSwitch;
   }
 
   void ReadKernel() {

@@ -52,6 +52,7 @@ class Partitioner {
   SpmdProgram result_;
   std::map<std::string, int> done_;  // block and input shardings -> local block
   std::map<int, std::vector<Sharding>> outputs_;
+  std::map<std::pair<std::vector<std::string>, int>, Sharding> resolved_;  // by names and rank
 };
 
 class BlockPartitioner {

@@ -6,7 +6,6 @@
 
 #include "model/ir/logical_axes.h"
 #include "model/ir/passes.h"
-#include "model/ir/verify.h"
 #include "sim/mesh/block_partitioner.h"
 
 namespace shardwise {
@@ -22,7 +21,12 @@ Sharding UnstackedSharding(Sharding stacked, int64_t axis) {
 
 Sharding Partitioner::Resolve(const std::vector<std::string>& names, const TensorType& type,
                               std::string_view what) {
-  Sharding sharding = ResolveLogicalAxes(names, type.rank(), rules_, mesh_);
+  const auto key = std::make_pair(names, type.rank());
+  auto known = resolved_.find(key);
+  if (known == resolved_.end()) {
+    known = resolved_.emplace(key, ResolveLogicalAxes(names, type.rank(), rules_, mesh_)).first;
+  }
+  Sharding sharding = known->second;
   for (auto [dim, axis] : DropIndivisible(type, mesh_, sharding)) {
     Warn(
         fmt::format("{}: mesh axis {} ({}) does not divide dimension {} of {}; replicated there, "
@@ -102,8 +106,7 @@ SpmdProgram Partitioner::Run() {
   for (const BlockOutput& output : entry.outputs) {
     result_.global_outputs.push_back(entry.type(output.value));
   }
-  CheckVerified(result_.program, "partitioning");
-  DropDeadCode();
+  DropDeadCode();  // verifies what it keeps
   return std::move(result_);
 }
 

@@ -20,6 +20,9 @@ class LatencyHider {
     }
     FindForward();
     FindTrailing();
+    for (int k = segment.first; k < segment.end; ++k) {
+      if (IsAsync(k) || IsTrailing(k)) movable_.push_back(k);
+    }
   }
 
   std::vector<ScheduleItem> Run() {
@@ -142,17 +145,16 @@ class LatencyHider {
   // One that needs the result of an asynchronous one is left alone until that has probably ended,
   // so that the TensorCore does not stop for it.
   void Continue() {
+    std::erase_if(movable_, [&](int k) { return state(k) != State::kWaiting; });
     bool again = true;
     while (again) {
       again = false;
-      for (int k = segment_.first; k < segment_.end; ++k) {
-        if (state(k) != State::kWaiting || !IsReady(k)) continue;
+      for (int k : movable_) {
+        if (state(k) != State::kWaiting || !(IsAsync(k) || k < passed_) || !IsReady(k)) continue;
         if (IsAsync(k)) {
           Start(k);
-        } else if (k < passed_ && IsTrailing(k)) {
-          RunKernel(k);
         } else {
-          continue;
+          RunKernel(k);
         }
         again = true;
       }
@@ -188,6 +190,7 @@ class LatencyHider {
   // By kernel - segment.first.
   std::vector<std::vector<int>> users_;
   std::vector<bool> async_, forward_, trailing_;
+  std::vector<int> movable_;  // asynchronous and trailing kernels, in program order, while waiting
   std::vector<State> state_;
   std::vector<Duration> estimated_end_;
   std::vector<int> running_;  // in order of start

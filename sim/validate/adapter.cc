@@ -52,18 +52,34 @@ StatusOr<Array> GoldenArray(const GoldenCase& golden, const std::string& tensor)
 }
 
 std::span<const GoldenModule> GoldenModules() {
-  static constexpr std::array<GoldenModule, 3> kModules = {{
-      {"grouped_linear.o_a", BuildGroupedLinear},
+  static constexpr std::array<GoldenModule, 17> kModules = {{
+      {"attention", BuildV4Attention},
+      {"csa_compressor", BuildV4Compressor},
+      {"experts", BuildV4Experts},
+      {"grouped_linear", BuildGroupedLinear},
+      {"hca_compressor", BuildV4Compressor},
+      {"hyper_head", BuildV4HyperHead},
+      {"indexer", BuildV4Indexer},
+      {"layer", BuildV4Layer},
+      {"mhc.maps", BuildV4HyperMaps},
+      {"mhc.wrap", BuildV4HyperMix},
+      {"model", BuildV4Model},
+      {"moe", BuildV4Moe},
       {"rmsnorm.unweighted", BuildUnweightedRmsNorm},
       {"rmsnorm.weighted", BuildRmsNorm},
+      {"rope", BuildV4Rope},
+      {"router", BuildV4Router},
+      {"shared_mlp", BuildV4SharedExpert},
   }};
   return kModules;
 }
 
 const GoldenModule* FindGoldenModule(std::string_view kind) {
   const auto modules = GoldenModules();
-  const auto found = std::find_if(modules.begin(), modules.end(),
-                                  [&](const GoldenModule& m) { return m.kind == kind; });
+  const std::string_view first = kind.substr(0, kind.find('.'));
+  const auto found = std::find_if(modules.begin(), modules.end(), [&](const GoldenModule& m) {
+    return m.kind == kind || m.kind == first;
+  });
   return found == modules.end() ? nullptr : &*found;
 }
 

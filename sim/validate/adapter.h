@@ -57,7 +57,7 @@ struct BuiltCase {
 };
 
 struct GoldenModule {
-  std::string_view kind;  // of GoldenCase
+  std::string_view kind;  // of GoldenCase, or all before the dot: "layer" of "layer.csa_hash"
   StatusOr<BuiltCase> (*build)(const GoldenCase& golden);
 };
 

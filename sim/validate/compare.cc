@@ -50,11 +50,12 @@ std::string Comparison::ToText() const {
 }
 
 Comparison Compare(std::span<const double> actual, std::span<const double> expected,
-                   const Dims& dims, double tolerance) {
+                   const Dims& dims, double tolerance, double largest) {
   SW_CHECK(actual.size() == expected.size() && static_cast<int64_t>(actual.size()) == Product(dims),
            "{} and {} elements of {}", actual.size(), expected.size(), Product(dims));
   Comparison result;
   result.elements = static_cast<int64_t>(actual.size());
+  result.largest_expected = largest;
   int64_t worst = 0;
   for (int64_t i = 0; i < result.elements; ++i) {
     const double error = ErrorOf(actual[i], expected[i]);

@@ -12,7 +12,7 @@ namespace shardwise {
 struct Comparison {
   int64_t elements = 0;
   double max_error = 0;         // largest |actual - expected|; infinite at a NaN
-  double largest_expected = 0;  // largest finite |expected|
+  double largest_expected = 0;  // largest finite |expected|, or the one given if that is larger
   // max_error / largest_expected; 0 if nothing differs.
   double relative_error = 0;
   Dims worst;  // index of the largest error (the first such, a NaN before all); if elements > 0
@@ -26,9 +26,10 @@ struct Comparison {
 
 // Row-major arrays of shape `dims`. Errors are relative to the largest entry expected, so that
 // small entries are held to the scale of their tensor; where all is zero, all must be zero.
-// Infinities must be equal. Integers are compared with tolerance 0.
+// Infinities must be equal. Integers are compared with tolerance 0. `largest`: the largest entry of
+// the tensor that `expected` is a part of.
 Comparison Compare(std::span<const double> actual, std::span<const double> expected,
-                   const Dims& dims, double tolerance);
+                   const Dims& dims, double tolerance, double largest = 0);
 
 // Distances in units in the last place between arrays rounded to f32; a NaN is furthest of all.
 struct UlpPercentiles {

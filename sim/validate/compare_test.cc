@@ -42,6 +42,16 @@ TEST(Compare, WhereAllIsZeroAllMustBeZero) {
   EXPECT_EQ(c.relative_error, kInfinity);
 }
 
+TEST(Compare, PartsAreHeldToTheScaleOfTheWhole) {
+  const Values part = {1e-14, 0}, ours = {1e-14, 2e-12};
+  EXPECT_FALSE(Compare(ours, part, {2}, 1e-10).pass);
+  const Comparison c = Compare(ours, part, {2}, 1e-10, /*largest=*/0.5);
+  EXPECT_TRUE(c.pass);
+  EXPECT_EQ(c.relative_error, 4e-12);
+  EXPECT_EQ(c.largest_expected, 0.5);
+  EXPECT_FALSE(Compare(Values{3}, Values{2}, {1}, 0.4, /*largest=*/0.5).pass);
+}
+
 // Also where both have it, and whatever the tolerance; the index is that of the first.
 TEST(Compare, ANanAnywhereFails) {
   for (const auto& [actual, expected] : {std::pair{Values{9, kNan, kNan}, Values{1, 2, 3}},

@@ -13,7 +13,8 @@
 namespace shardwise {
 
 struct RunOptions {
-  // Relative to the largest entry of a tensor; 0: by the dtype of the case (f64 1e-10, f32 1e-5).
+  // Relative to the largest entry of a golden tensor, also where only a part of it is compared; 0:
+  // by the dtype of the case (f64 1e-10, f32 1e-5).
   double tolerance = 0;
   bool gradients = true;
 };

@@ -186,6 +186,28 @@ TEST(RunCase, InputsInPieces) {
   EXPECT_ERROR(with({{0, 1}, {0, 4}}), "'param.w' is not bound, or not once");
 }
 
+// A piece is held to the scale of its whole tensor.
+TEST(RunCase, PiecesOfSmallNumbers) {
+  GoldenCase golden;
+  golden.path = golden.name = "sum.of.1.f64";
+  const auto put = [&](const std::string& name, const Dims& dims, std::vector<double> values) {
+    golden.tensors[name] = {.dims = dims, .integer = false, .values = std::move(values)};
+  };
+  put("param.w", {2}, {2, 3});
+  put("out.y", {1}, {2});
+  put("cot.y", {1}, {1});
+  put("grad.param.w", {2}, {1, 1e-13});  // ours is 0 in the second
+  BuiltCase built(golden);
+  const ValueId first = *built.Input("param.w", {TakeRange{0, 0, 1}});
+  const ValueId second = *built.Input("param.w", {TakeRange{0, 1, 2}});
+  built.Output(Add(built.builder, first, Scale(built.builder, second, 0)), "out.y");
+  const StatusOr<CaseReport> report = RunCase(built);
+  ASSERT_TRUE(report.ok()) << Message(report.status());
+  EXPECT_TRUE(report->passed()) << report->ToText();
+  golden.tensors.at("grad.param.w").values[1] = 1e-9;
+  EXPECT_FALSE(RunCase(built)->passed());
+}
+
 TEST(RunCase, WhatHasAGradientIsOnlyLaidOutAnew) {
   Example example;
   example.Put("in.s", {1}, {2});
