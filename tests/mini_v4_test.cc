@@ -114,6 +114,23 @@ TEST(MiniV4, EveryPresetAndGroupOfChoicesRunsSharded) {
   }
 }
 
+// The whole step: clip, updates of every kind, selection biases.
+TEST(MiniV4, UpdatedStateEqualsUnshardedUnderEveryOptimizer) {
+  for (const std::string opt : {"opt_type=adamw", "opt_type=muon"}) {
+    SCOPED_TRACE(opt);
+    std::vector<std::string> arguments = {opt, "gradient_accumulation_steps=2"};
+    const ModelConfig config = Unsharded(InDouble(MiniV4Scenario(arguments).model));
+    Executed run{Built(BuildTrainStep(config)), {}, {}};
+    run.inputs = DrawV4Inputs(run.step, config);
+    run.outputs = RunProgram(Inlined(run.step.program), run.inputs);
+    arguments.insert(arguments.end(), kMixed.arguments.begin(), kMixed.arguments.end());
+    const Scenario scenario = MiniV4Scenario(arguments, kMixed.devices);
+    const TrainStep step = Built(BuildTrainStep(InDouble(scenario.model)));
+    ExpectShardedEquals(step.program, scenario.mesh, scenario.rules, run.inputs, run.outputs,
+                        kTolerance);
+  }
+}
+
 TEST(MiniV4, LoopsEqualTheirUnrolling) {
   const Executed run = RunUnsharded({});
   EXPECT_EQ(RunProgram(Inlined(Unroll(run.step.program)), run.inputs), run.outputs);

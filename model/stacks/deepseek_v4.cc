@@ -207,8 +207,33 @@ class LossBuilder {
   // [b,s,D] -> n equal streams [b,s,n,D].
   ValueId Streams(ValueId x, const Dims& shape) { return BroadcastInDim(b_, x, shape, {0, 1, 3}); }
 
+  // MaxText scans the repeating layers under rematerialisation and writes those in front of them
+  // straight into the step, where everything they gather and compute stays for the backward.
+  bool IsUnrolled(const V4Group& group) const {
+    return c_.as_maxtext && c_.scan_layers && !group.scanned && group.block != kMtpBlock;
+  }
+
+  void RunUnrolled(const V4Group& group, size_t& table) {
+    const ScopedName decoder(b_, "decoder");
+    const ScopedName scope(b_, group.block);
+    const V4LayerKind kind = group.layers[0];
+    NamedValues parameters;
+    for (const V4LayerParameter& p : V4LayerParameters(c_, kind)) {
+      parameters[p.name] = P(group.path + p.name);
+    }
+    V4RouterLoss loss;
+    V4Layer layer(b_, blocks_, c_, std::move(parameters), tokens_);
+    streams_ = layer.Apply(kind, streams_, kind.hash ? tables_[table++] : kNoValue, loss);
+    AddTo(b_, sums_, loss);
+    if (!kind.hash) ++routed_layers_;
+    if (loss.counts.valid()) {
+      results_.expert_counts[group.path + "mlp.MoeBlock_0.gate.bias"] = loss.counts;
+    }
+  }
+
   // Runs the layers of a group on the streams.
   void Run(const V4Group& group, size_t& table) {
+    if (IsUnrolled(group)) return RunUnrolled(group, table);
     const ScopedName scope(b_,
                            group.path == "mtp_block.transformer_layer." ? kMtpBlock : "decoder");
     blocks_.push_back(GroupBlock(c_, group, blocks_).Build(b_.type(streams_), tokens_, b_));
@@ -323,12 +348,7 @@ class LossBuilder {
 
 std::map<std::string, RematPolicy> V4RematPolicies(const ModelConfig& c) {
   std::map<std::string, RematPolicy> policies;
-  RematPolicy all;
-  all.save_everything = true;
-  for (const V4Group& group : V4Groups(c)) {
-    // MaxText's scan leaves the unrolled prefix layers without rematerialisation.
-    policies[group.block] = c.as_maxtext && !group.scanned ? all : c.remat;
-  }
+  for (const V4Group& group : V4Groups(c)) policies[group.block] = c.remat;
   policies[kMtpBlock] = c.remat;
   return policies;
 }

@@ -27,20 +27,24 @@ ValueId Spread(BlockBuilder& b, ValueId scalar, const Dims& shape) {
 }
 
 // One step on x [batch, rows, columns], a carry; a, b and c are scalars.
-Block NewtonSchulzStep(std::string name, const TensorType& type, Phase phase) {
+Block NewtonSchulzStep(std::string name, const TensorType& type, DType products, Phase phase) {
   BlockBuilder step(std::move(name));
   step.SetPhase(phase);
   const ValueId x = step.Input("x", type, Binding::kCarry);
   const TensorType scalar = {{}, type.dtype};
   const ValueId a = step.Input("a", scalar), b = step.Input("b", scalar);
   const ValueId c = step.Input("c", scalar);
-  const ValueId gram = Einsum(step, "bij,bkj->bik", x, x);
-  const ValueId gram_squared = Einsum(step, "bij,bjk->bik", gram, gram);
+  auto product = [&](const char* equation, ValueId u, ValueId v) {
+    return Einsum(step, equation, Convert(step, u, products), Convert(step, v, products),
+                  type.dtype);
+  };
+  const ValueId gram = product("bij,bkj->bik", x, x);
+  const ValueId gram_squared = product("bij,bjk->bik", gram, gram);
   const Dims square = step.type(gram).dims;
   const ValueId factor = Add(step, Mul(step, gram, Spread(step, b, square)),
                              Mul(step, gram_squared, Spread(step, c, square)));
   const ValueId next =
-      Add(step, Mul(step, x, Spread(step, a, type.dims)), Einsum(step, "bij,bjk->bik", factor, x));
+      Add(step, Mul(step, x, Spread(step, a, type.dims)), product("bij,bjk->bik", factor, x));
   std::vector<BlockOutput> outputs(1);
   outputs[0].value = next;
   outputs[0].name = "x";
@@ -48,14 +52,17 @@ Block NewtonSchulzStep(std::string name, const TensorType& type, Phase phase) {
 }
 
 // The nearest semi-orthogonal matrices of x [batch, rows, columns], whose norms are at most one.
-ValueId Orthogonalize(BlockBuilder& b, std::vector<Block>& blocks, ValueId x) {
+ValueId Orthogonalize(BlockBuilder& b, std::vector<Block>& blocks, const MuonAttrs& attrs,
+                      ValueId x) {
   const TensorType type = b.type(x);
+  if (!attrs.axes.empty()) x = Constrain(b, x, attrs.axes);
   const std::string name =
       fmt::format("newton_schulz_{}_{}", Name(type.dtype), fmt::join(type.dims, "x"));
   auto block = std::find_if(blocks.begin(), blocks.end(),
                             [&](const Block& other) { return other.name == name; });
   if (block == blocks.end()) {
-    block = blocks.insert(block, NewtonSchulzStep(name, type, b.phase()));
+    const DType products = attrs.products.value_or(type.dtype);
+    block = blocks.insert(block, NewtonSchulzStep(name, type, products, b.phase()));
   }
   const TensorType scalar = {{}, type.dtype};
   for (const NewtonSchulzStage& stage : kStages) {
@@ -152,7 +159,7 @@ MuonResults MuonUpdate(BlockBuilder& b, std::vector<Block>& blocks, ValueId para
   const ValueId momentum = Add(b, Scale(b, Convert(b, mu, wide), attrs.momentum), g);
   const ValueId ahead = Add(b, Scale(b, momentum, attrs.momentum), g);
   const ValueId step =
-      matrices.Join(b, Orthogonalize(b, blocks, Normalized(b, matrices.Split(b, ahead))));
+      matrices.Join(b, Orthogonalize(b, blocks, attrs, Normalized(b, matrices.Split(b, ahead))));
 
   const ValueId old = Convert(b, param, wide);
   const ValueId update =

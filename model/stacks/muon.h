@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "model/ir/block.h"
@@ -15,6 +16,11 @@ struct MuonAttrs {
   // The orthogonalised step is multiplied by this times sqrt(max(rows, columns)), so that its
   // entries have the size of an AdamW step; without it by sqrt(max(1, columns / rows)).
   std::optional<double> consistent_rms = 0.18;
+  // Operands of the Newton-Schulz products, which accumulate wide; default: wide as well.
+  std::optional<DType> products = {};
+  // Logical axes of [matrices, rows, columns] while they are orthogonalised: a matrix must be whole
+  // where it is multiplied with itself. Empty: as sharding propagates.
+  std::vector<std::string> axes = {};
 };
 
 // A tensor as a batch of matrices: which dimensions count the matrices, and which make up their

@@ -55,6 +55,7 @@ class Updater {
     muon_.momentum = c_.muon_beta;
     muon_.weight_decay = c_.muon_weight_decay;
     muon_.learning_rate = c_.learning_rate;
+    muon_.products = c_.dtype;
     clip_ = ClipScale(b_, c_, in.gradients);
   }
 
@@ -67,6 +68,7 @@ class Updater {
         return {r.param, r.mu, r.nu};
       }
       case Update::kMuon: {
+        muon_.axes = MatrixAxes(p);
         const MuonResults r =
             MuonUpdate(b_, blocks_, old.value, in_.gradients[i], old.mu, clip_, muon_, p.matrix);
         return {r.param, r.mu, kNoValue};
@@ -82,6 +84,16 @@ class Updater {
   }
 
  private:
+  // Matrices are dealt out whole to the devices that share a batch, where there are enough of them;
+  // else every device gathers them all.
+  std::vector<std::string> MatrixAxes(const Parameter& p) const {
+    int64_t matrices = 1;
+    for (int64_t dim : p.matrix.batch) matrices *= p.type.dims[dim];
+    const int64_t devices = c_.mesh.SizeOf(c_.region_axes.batch);
+    if (matrices % devices == 0) return {"activation_batch", "", ""};
+    return {"", "", ""};
+  }
+
   BlockBuilder& b_;
   std::vector<Block>& blocks_;
   const ModelConfig& c_;
