@@ -138,6 +138,7 @@ TEST(RandomGraphCoverage, EveryOpAndCollective) {
                                            "compressed_attention",
                                            "compressed_attention_vjp",
                                            "convert",
+                                           "copy",
                                            "cross_entropy",
                                            "cross_entropy_vjp",
                                            "div",
@@ -155,7 +156,8 @@ TEST(RandomGraphCoverage, EveryOpAndCollective) {
                                            "repeat_ids",
                                            "scatter_add_along",
                                            "take_along",
-                                           "top_k"};
+                                           "top_k",
+                                           "window_mask"};
   for (const OpDef& op : AllOps()) {
     if (!IsGlobal(op) || elsewhere.count(std::string(op.name)) > 0) continue;
     EXPECT_EQ(drawn.count(std::string(op.name)), 1u) << op.name;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <system_error>
+#include <utility>
 
 #include "reports/accuracy.h"
 #include "reports/render_json.h"
@@ -25,27 +27,40 @@ StatusOr<std::vector<std::string>> ListFolder(const std::string& folder) {
   return files;
 }
 
-StatusOr<std::vector<std::string>> ListScenarios(const std::vector<std::string>& inputs) {
-  if (inputs.empty()) return BuiltInScenarios();
-  std::vector<std::string> scenarios;
+// A row of the table to be: one that was asked for by its name, or a member of a collection, which
+// may hold scenarios that nobody has measured.
+struct Candidate {
+  std::string name;
+  bool listed = false;
+};
+
+StatusOr<std::vector<Candidate>> ListScenarios(const std::vector<std::string>& inputs) {
+  std::vector<Candidate> scenarios;
+  const auto add_all = [&](const std::vector<std::string>& names) {
+    for (const std::string& name : names) scenarios.push_back({name, true});
+  };
+  if (inputs.empty()) add_all(BuiltInScenarios());
   for (const std::string& input : inputs) {
     std::error_code error;
     if (!std::filesystem::is_directory(input, error)) {
-      scenarios.push_back(input);
+      scenarios.push_back({input});
       continue;
     }
     SW_ASSIGN_OR_RETURN(const std::vector<std::string> files, ListFolder(input));
-    scenarios.insert(scenarios.end(), files.begin(), files.end());
+    add_all(files);
   }
   return scenarios;
 }
 
-StatusOr<AccuracyRow> RunOne(const std::string& name) {
+// Nothing for a listed scenario without a measurement.
+StatusOr<std::optional<AccuracyRow>> RunOne(const Candidate& candidate) {
+  const std::string& name = candidate.name;
   SW_ASSIGN_OR_RETURN(Scenario scenario, LoadScenario({name}));
+  if (candidate.listed && !(scenario.measured_step_time_s > 0)) return std::optional<AccuracyRow>();
   SW_ASSIGN_OR_RETURN(const std::unique_ptr<Evaluation> evaluation, Evaluate(std::move(scenario)));
   AccuracyRow row = BuildAccuracyRow(*evaluation);
   if (row.id.empty()) row.id = std::filesystem::path(name).stem().string();
-  return row;
+  return std::optional(std::move(row));
 }
 
 std::string Render(const Accuracy& accuracy, Format format) {
@@ -65,21 +80,21 @@ std::string Render(const Accuracy& accuracy, Format format) {
 }  // namespace
 
 int RunAccuracy(const AccuracyOptions& options, Streams io) {
-  const StatusOr<std::vector<std::string>> names = ListScenarios(options.inputs);
-  if (!names.ok()) return Fail(names.status(), io);
+  const StatusOr<std::vector<Candidate>> candidates = ListScenarios(options.inputs);
+  if (!candidates.ok()) return Fail(candidates.status(), io);
   int code = kExitOk;
   std::vector<AccuracyRow> rows;
-  for (const std::string& name : *names) {
-    StatusOr<AccuracyRow> row = RunOne(name);
+  for (const Candidate& candidate : *candidates) {
+    StatusOr<std::optional<AccuracyRow>> row = RunOne(candidate);
     if (row.ok()) {
-      rows.push_back(*std::move(row));
+      if (row->has_value()) rows.push_back(**std::move(row));
       continue;
     }
     // The others are worth having; the first failure decides the exit code.
     const int failed = Fail(row.status(), io);
     if (code == kExitOk) code = failed;
     AccuracyRow& missing = rows.emplace_back();
-    missing.id = std::filesystem::path(name).stem().string();
+    missing.id = std::filesystem::path(candidate.name).stem().string();
     const std::string message = Message(row.status());
     missing.failure = message.substr(0, message.find('\n'));
   }
@@ -94,7 +109,8 @@ std::string_view AccuracyHelp() {
 Simulates scenarios that carry a public measurement and prints predicted beside
 measured step time with signed errors, then median and 90th percentile of the
 absolute error, over all rows and per chip. Without arguments: all built-in
-scenarios. No constant is fitted to these rows.
+scenarios. Those of a folder that carry no measurement are left out. No constant
+is fitted to these rows.
 
   --format FORMAT   text (default), markdown, csv, or json
   -o, --output FILE writes to FILE; - (default) is standard output

@@ -10,6 +10,7 @@
 #include "apps/cli/cmd_keys.h"
 #include "apps/cli/cmd_ops.h"
 #include "apps/cli/cmd_simulate.h"
+#include "apps/cli/cmd_study.h"
 #include "reports/version.h"
 
 namespace shardwise {
@@ -31,9 +32,10 @@ std::string Overview() {
 }  // namespace
 
 std::span<const Verb> Verbs() {
-  static constexpr std::array<Verb, 8> kVerbs = {{
+  static constexpr std::array<Verb, 9> kVerbs = {{
       {"simulate", "one configuration to step time, memory and their causes", SimulateHelp},
       {"accuracy", "public runs, predicted beside measured", AccuracyHelp},
+      {"study", "DeepSeek-V4 on several slices, and beside the TPU compiler", StudyHelp},
       {"graph", "the program of one training step as text", GraphHelp},
       {"chips", "every number known about a chip, with its source", ChipsHelp},
       {"ops", "the operations a program can consist of", OpsHelp},

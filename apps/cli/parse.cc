@@ -158,6 +158,16 @@ struct AccuracyVerb {
   }
 };
 
+struct StudyVerb {
+  StudyOptions options;
+
+  void Bind(VerbParser& parser) { parser.AddText("-o,--output", options.output); }
+  StatusOr<Command> Finish(const VerbParser& parser) {
+    if (!parser.rest.empty()) return parser.Misused("study takes no arguments");
+    return Command(options);
+  }
+};
+
 struct GraphVerb {
   GraphOptions options;
 
@@ -256,11 +266,12 @@ constexpr VerbFunctions FunctionsOf(std::string_view name) {
   return {name, ParseVerb<V>, NamesOf<V>};
 }
 
-constexpr std::array<VerbFunctions, 8> kVerbFunctions = {
+constexpr std::array<VerbFunctions, 9> kVerbFunctions = {
     FunctionsOf<SimulateVerb>("simulate"), FunctionsOf<AccuracyVerb>("accuracy"),
-    FunctionsOf<GraphVerb>("graph"),       FunctionsOf<ChipsVerb>("chips"),
-    FunctionsOf<OpsVerb>("ops"),           FunctionsOf<KeysVerb>("keys"),
-    FunctionsOf<HelpVerb>("help"),         FunctionsOf<VersionVerb>("version")};
+    FunctionsOf<StudyVerb>("study"),       FunctionsOf<GraphVerb>("graph"),
+    FunctionsOf<ChipsVerb>("chips"),       FunctionsOf<OpsVerb>("ops"),
+    FunctionsOf<KeysVerb>("keys"),         FunctionsOf<HelpVerb>("help"),
+    FunctionsOf<VersionVerb>("version")};
 
 }  // namespace
 

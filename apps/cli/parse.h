@@ -12,13 +12,14 @@
 #include "apps/cli/cmd_keys.h"
 #include "apps/cli/cmd_ops.h"
 #include "apps/cli/cmd_simulate.h"
+#include "apps/cli/cmd_study.h"
 #include "apps/cli/help.h"
 #include "kernels/base/status.h"
 
 namespace shardwise {
 
-using Command = std::variant<SimulateOptions, AccuracyOptions, GraphOptions, ChipsOptions,
-                             OpsOptions, KeysOptions, HelpOptions, VersionOptions>;
+using Command = std::variant<SimulateOptions, AccuracyOptions, StudyOptions, GraphOptions,
+                             ChipsOptions, OpsOptions, KeysOptions, HelpOptions, VersionOptions>;
 
 // `arguments` without the program's name. InvalidArgument for an unknown verb or option (with a
 // suggestion), a missing or illegal value, and arguments a verb does not take.

@@ -12,6 +12,7 @@ struct Runner {
   Streams io;
   int operator()(const SimulateOptions& options) const { return RunSimulate(options, io); }
   int operator()(const AccuracyOptions& options) const { return RunAccuracy(options, io); }
+  int operator()(const StudyOptions& options) const { return RunStudy(options, io); }
   int operator()(const GraphOptions& options) const { return RunGraph(options, io); }
   int operator()(const ChipsOptions& options) const { return RunChips(options, io); }
   int operator()(const OpsOptions& options) const { return RunOps(options, io); }

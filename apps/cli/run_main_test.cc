@@ -251,6 +251,24 @@ TEST(Cli, AccuracyOfOneScenario) {
   EXPECT_NEAR(json["rows"][0]["error"].get<double>(), predicted / measured - 1, 1e-12);
 }
 
+// A folder may hold scenarios that nobody has measured; one that is named is shown all the same.
+TEST(Cli, AccuracyOfAFolderTakesWhatIsMeasured) {
+  const Folder folder;
+  for (const std::string id : {"P-02", "V4-Flash"}) {
+    std::ofstream(folder.File(id + ".yml"))
+        << "id: " << id << "\n"
+        << (id == "P-02" ? "measured: {step_time_s: 1.5}\n" : "")
+        << "maxtext: {model_name: llama-mini, compile_topology: v6e-8, max_target_length: 256}\n";
+  }
+  const Result all = Shardwise({"accuracy", folder.path, "--format", "csv"});
+  EXPECT_EQ(all.code, 0) << all.err;
+  ASSERT_EQ(LinesOf(all.out).size(), 2u);
+  EXPECT_TRUE(LinesOf(all.out)[1].starts_with("P-02,"));
+  const Result named = Shardwise({"accuracy", folder.File("V4-Flash.yml"), "--format", "csv"});
+  EXPECT_EQ(named.code, 0) << named.err;
+  EXPECT_EQ(LinesOf(named.out).size(), 2u);
+}
+
 TEST(Cli, AccuracyGoesOnAfterAFailure) {
   const Result result = Shardwise({"accuracy", "IW-07", "IW-0O", "--format", "csv"});
   EXPECT_EQ(result.code, 6);

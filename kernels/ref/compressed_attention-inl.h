@@ -9,6 +9,7 @@
 
 #include "kernels/base/scalars.h"
 #include "kernels/base/tensor.h"
+#include "kernels/ref/window_mask-inl.h"
 
 namespace shardwise::ref {
 
@@ -19,9 +20,11 @@ struct CompressedAttentionInputs {
   int64_t window;                       // a query sees the tokens of so many rows, up to its own
   View<const S> q, kv, sinks;           // [b,s,h,d], [b,t,d], [h]
   View<const int32_t> q_rows, kv_rows;  // [b,s], [b,t]
-  View<const int32_t> q_segments, kv_segments;  // [b,s], [b,t]: only equal ones are seen
-  View<const S> entries;                        // [b,c,d]
-  View<const uint8_t> visible;                  // [b,s,c]
+  View<const int32_t> q_segments, kv_segments;      // [b,s], [b,t]: only equal ones are seen
+  View<const S> entries;                            // [b,c,d]
+  View<const uint8_t> visible;                      // [b,s,c]
+  View<const uint8_t> mask = {nullptr, {0, 0, 0}};  // [b,s,t+c]
+  bool materialized = false;  // the mask says what is seen, in place of rows, segments and visible
 
   int64_t tokens() const { return kv.dim(1); }
   int64_t keys() const { return tokens() + entries.dim(1); }
@@ -35,9 +38,9 @@ struct CompressedAttentionInputs {
     return q.data() + ((b * q.dim(1) + s) * q.dim(2) + h) * width();
   }
   bool Sees(int64_t b, int64_t s, int64_t j) const {
+    if (materialized) return mask(b, s, j) != 0;
     if (j >= tokens()) return visible(b, s, j - tokens()) != 0;
-    const int64_t distance = int64_t{q_rows(b, s)} - kv_rows(b, j);
-    return 0 <= distance && distance < window && q_segments(b, s) == kv_segments(b, j);
+    return InWindow(window, q_rows(b, s), kv_rows(b, j), q_segments(b, s), kv_segments(b, j));
   }
 };
 

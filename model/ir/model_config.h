@@ -29,6 +29,12 @@ struct AttentionBlocks {
 // MaxText's `quantization`, as far as it changes matrix products.
 enum class Quantization : uint8_t { kNone, kFp8Full };
 
+// Rows that a kernel of grouped products takes at a time, all of one expert: MaxText's
+// w*_tile_{fwd,dlhs,drhs}_batch_seq.
+struct GroupedRowTiles {
+  int64_t fwd = 512, dlhs = 512, drhs = 512;
+};
+
 // How a router's experts reach their tokens over the expert axis.
 enum class ExpertDispatch : uint8_t {
   kAllGather,       // every device of the axis sees all its tokens, results are reduce-scattered
@@ -74,6 +80,7 @@ struct DeepSeekV4Config {
   double buffer_factor = 0;
   // Load of the fullest device of the expert axis over the mean, when priced.
   double load_imbalance = 1;
+  GroupedRowTiles wi_tiles, wo_tiles;
 };
 
 // Mesh axes of the dimensions that cross a manual region, larger than 1, by logical axis rules.

@@ -71,12 +71,18 @@ struct KernelWork {
   std::vector<MatmulShape> matmuls;
   double vector_ops = 0;   // element operations on the vector unit outside the matmuls
   double read_passes = 1;  // times each operand is read from memory when it does not stay on chip
-  std::vector<double> read_fraction;  // share of each operand that is read; empty = all of each
+  // Share of each operand that is read and of each result that is written; empty = all of each.
+  std::vector<double> read_fraction, write_fraction;
+  // What the matrix unit runs where tiles make it more than `matmuls`, which stay what counts as
+  // executed FLOPs; empty = the same.
+  std::vector<MatmulShape> tiled_matmuls;
   // Attention: scores are computed in blocks of block_q x block_kv, of which only those with an
   // unmasked entry are visited. `matmuls` and `score_elements` count the full square.
   double score_elements = 0;    // query-key pairs x heads
   int score_pass_kind = 0;      // 0 none, 1 forward, 2 backward (data per kind is in configs/chips)
   double visited_fraction = 1;  // share of the square that is computed
+  // Partial results beside the declared ones: written, then read and summed by a second kernel.
+  double partial_bytes = 0;
 };
 
 // Types and buffers a kernel runs on. Float operands and results all have the scalar type S.
@@ -159,6 +165,9 @@ struct OpDef {
   // Why an op with float operands and results has no vjp: "is a derivative itself", ...
   std::string_view no_vjp_reason;
 
+  // A kernel of its own, as hand-written ones are: operands and results are in memory, and nothing
+  // is fused with it.
+  bool standalone = false;
   bool quantises = false;  // the kernel rounds its operands: finite differences do not apply
   // Operands whose buffer result i may reuse are donated[i] (-1: none).
   std::vector<int> (*donated)(const Attrs&) = nullptr;

@@ -25,6 +25,7 @@ std::span<const OpDef> AllOps() {
       CompressedAttentionVjpOp(),
       ConcatenateOp(),
       ConvertOp(),
+      CopyOp(),
       CosOp(),
       CrossEntropyOp(),
       CrossEntropyVjpOp(),
@@ -85,6 +86,7 @@ std::span<const OpDef> AllOps() {
       ToHostOp(),
       TopKOp(),
       TransposeOp(),
+      WindowMaskOp(),
   };
   return kOps;
 }

@@ -35,6 +35,7 @@ OpDef ScatterAddRowsOp();
 // Layout and constants.
 OpDef BroadcastInDimOp();
 OpDef ConcatenateOp();
+OpDef CopyOp();
 OpDef FullOp();
 OpDef IotaOp();
 OpDef ReshapeOp();
@@ -79,6 +80,7 @@ OpDef SqrtSoftplusOp();
 OpDef SqrtSoftplusVjpOp();
 OpDef TakeAlongOp();
 OpDef TopKOp();
+OpDef WindowMaskOp();
 
 // Structure without work.
 OpDef CallOp();

@@ -251,6 +251,7 @@ OpDef AttentionOp() {
       "v; lse is the logarithm of the softmax's sum. h = g r, query head i uses key head i / r. "
       "Masked: keys at later positions (causal), and `window` or more positions back.";
   def.op_class = OpClass::kAttention;
+  def.standalone = true;
   def.parse_attrs = ParseAttrs<AttentionAttrs>;
   def.infer = Infer;
   def.rule = Rule;
@@ -270,6 +271,7 @@ OpDef AttentionVjpOp() {
       "Operands and results of attention, then the cotangents of o and (optional) lse -> dq, dk, "
       "dv. Weights are recomputed from lse; d score = weight (d_o.v - sum(o d_o) + d_lse).";
   def.op_class = OpClass::kAttention;
+  def.standalone = true;
   def.parse_attrs = ParseAttrs<AttentionAttrs>;
   def.infer = VjpInfer;
   def.rule = VjpRule;

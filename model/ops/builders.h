@@ -59,6 +59,8 @@ ValueId BroadcastInDim(BlockBuilder& b, ValueId x, Dims shape, std::vector<int64
 ValueId BroadcastAlong(BlockBuilder& b, ValueId x, Dims shape, std::span<const int64_t> axes);
 // x itself if it has the shape already.
 ValueId Reshape(BlockBuilder& b, ValueId x, Dims shape);
+// x in another physical layout (see the op's doc).
+ValueId Copy(BlockBuilder& b, ValueId x);
 // Dimension i of the result is dimension permutation[i] of x.
 ValueId Transpose(BlockBuilder& b, ValueId x, std::vector<int64_t> permutation);
 ValueId Slice(BlockBuilder& b, ValueId x, std::vector<int64_t> starts, std::vector<int64_t> limits);

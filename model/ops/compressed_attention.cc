@@ -8,32 +8,40 @@
 namespace shardwise {
 namespace compressed_attention {
 
-Extents::Extents(Types in, bool has_entries)
+Extents::Extents(Types in, const Form& form)
     : b(in[kQ].dims[0]),
       s(in[kQ].dims[1]),
       h(in[kQ].dims[2]),
       d(in[kQ].dims[3]),
       t(in[kKv].dims[1]),
-      c(has_entries ? in[kEntries].dims[1] : 0) {}
+      c(form.has_entries ? in[form.entries()].dims[1] : 0) {}
 
-std::string ForwardLetters(bool has_entries) {
+std::string Form::Letters() const {
+  if (materialized) return std::string("bshd,btd,h,bsk") + (has_entries ? ",bcd" : "");
   return std::string("bshd,btd,h,bs,bt,bs,bt") + (has_entries ? ",bcd,bsc" : "");
 }
 
 Status CheckForward(const Attrs& attrs, Types in) {
-  const bool has_entries = in.size() > kWithoutEntries;
-  SW_RETURN_IF_ERROR(MatchDims(ForwardLetters(has_entries), in));
+  const Form form(attrs, in.size());
+  SW_RETURN_IF_ERROR(MatchDims(form.Letters(), in));
   for (size_t k = kQ; k <= kSinks; ++k) SW_RETURN_IF_ERROR(ExpectFloat(in, k));
-  for (size_t k = kQRows; k <= kKvSegments; ++k) {
-    SW_RETURN_IF_ERROR(ExpectDType(in, k, DType::kI32));
+  if (form.materialized) {
+    SW_RETURN_IF_ERROR(ExpectDType(in, kMask, DType::kBool));
+    const int64_t keys = Extents(in, form).keys(), seen = in[kMask].dims[2];
+    if (seen != keys) return InvalidArgument("a mask of {} keys for {}", seen, keys);
+  } else {
+    for (size_t k = kQRows; k <= kKvSegments; ++k) {
+      SW_RETURN_IF_ERROR(ExpectDType(in, k, DType::kI32));
+    }
   }
   const auto& a = attrs.As<CompressedAttentionAttrs>();
   if (a.window < 0 || a.ratio < 0 || a.selected < 0) {
     return InvalidArgument("window {}, ratio {} and selected {}", a.window, a.ratio, a.selected);
   }
-  if (!has_entries) return absl::OkStatus();
-  SW_RETURN_IF_ERROR(ExpectDType(in, kEntries, in[kKv].dtype));
-  SW_RETURN_IF_ERROR(ExpectDType(in, kVisible, DType::kBool));
+  if (a.dq_parts < 0) return InvalidArgument("{} parts of dq", a.dq_parts);
+  if (!form.has_entries) return absl::OkStatus();
+  SW_RETURN_IF_ERROR(ExpectDType(in, form.entries(), in[kKv].dtype));
+  if (!form.materialized) SW_RETURN_IF_ERROR(ExpectDType(in, form.visible(), DType::kBool));
   if (a.ratio == 0) return InvalidArgument("entries of no tokens: the ratio is 0");
   return absl::OkStatus();
 }
@@ -60,11 +68,19 @@ OpSample ForwardSample(SampleRandom& random, int kind) {
   for (int64_t i = 0; i < b * t; ++i) {
     sample.values[kKvRows].push_back(static_cast<double>(i % t));
   }
-  if (kind > 0) {
-    const int64_t c = kind == 3 ? 0 : random.Extent();
+  attrs.materialized = kind >= kSampleKinds / 2;
+  const bool has_entries = kind % 4 > 0;
+  const int64_t c = kind % 4 == 3 || !has_entries ? 0 : random.Extent();
+  if (attrs.materialized) {
+    sample.in.resize(kMask);
+    sample.in.push_back({{b, s, t + c}, DType::kBool});
+    sample.index_bounds.clear();
+    sample.values.clear();
+  }
+  if (has_entries) {
     attrs.ratio = random.Int(1, 4);
     sample.in.push_back({{b, c, d}, DType::kF64});
-    sample.in.push_back({{b, s, c}, DType::kBool});
+    if (!attrs.materialized) sample.in.push_back({{b, s, c}, DType::kBool});
   }
   sample.attrs = Attrs(attrs);
   return sample;
@@ -73,22 +89,24 @@ OpSample ForwardSample(SampleRandom& random, int kind) {
 namespace {
 
 // A query needs all keys and whole heads; under a sharded sequence keys and values are gathered.
-constexpr std::pair<char, FactorRole> kRoles[] = {
-    {'t', FactorRole::kReplicate}, {'c', FactorRole::kReplicate}, {'d', FactorRole::kReplicate}};
-
-bool HasEntries(Types in) { return in.size() > kWithoutEntries; }
+constexpr std::pair<char, FactorRole> kRoles[] = {{'t', FactorRole::kReplicate},
+                                                  {'c', FactorRole::kReplicate},
+                                                  {'d', FactorRole::kReplicate},
+                                                  {'k', FactorRole::kReplicate}};
 
 StatusOr<std::vector<TensorType>> Infer(const Attrs& attrs, Types in) {
   SW_RETURN_IF_ERROR(CheckForward(attrs, in));
   return ForwardTypes(in);
 }
 
-IndexRule Rule(const Attrs&, Types in) {
-  return MakeRule(ForwardLetters(HasEntries(in)) + "->bshd,bsh", in, {}, kRoles);
+IndexRule Rule(const Attrs& attrs, Types in) {
+  const Form form(attrs, in.size());
+  const size_t roles = std::size(kRoles) - (form.materialized ? 0 : 1);
+  return MakeRule(form.Letters() + "->bshd,bsh", in, {}, std::span(kRoles).first(roles));
 }
 
-OpCounts Cost(const Attrs&, Types in, Types) {
-  const Extents x(in, HasEntries(in));
+OpCounts Cost(const Attrs& attrs, Types in, Types) {
+  const Extents x(in, Form(attrs, in.size()));
   OpCounts row = OpCounts{.mul_add = 4 * x.d + 3, .compare = 1, .transcendental = 1} * x.keys();
   row += {.mul_add = 2, .divide_root = x.d, .transcendental = 2};
   return row * x.rows();
@@ -96,7 +114,7 @@ OpCounts Cost(const Attrs&, Types in, Types) {
 
 KernelWork Work(const Attrs& attrs, Types in, Types) {
   const auto& a = attrs.As<CompressedAttentionAttrs>();
-  const Extents x(in, HasEntries(in));
+  const Extents x(in, Form(attrs, in.size()));
   const DType q = in[kQ].dtype, kv = in[kKv].dtype;
   KernelWork work;
   work.matmuls = {{x.b * x.h, x.s, x.keys(), x.d, q, kv, WideType(q)},
@@ -111,7 +129,7 @@ struct ForwardKernel {
   template <class S>
   static void Run(const Attrs& attrs, const KernelContext<S>& c) {
     ref::CompressedAttention(
-        InputsOf(attrs.As<CompressedAttentionAttrs>(), HasEntries(c.in_types), c), c.Out(0),
+        InputsOf(attrs.As<CompressedAttentionAttrs>(), Form(attrs, c.in_types.size()), c), c.Out(0),
         c.Out(1));
   }
 };
@@ -127,7 +145,8 @@ std::vector<ValueId> Vjp(BlockBuilder& b, const Node& node, std::span<const Valu
   const std::vector<ValueId> results = b.Add(op, attrs, in);
   std::vector<ValueId> cotangents(results.begin(), results.begin() + kSinks + 1);
   cotangents.resize(operands, kNoValue);
-  if (operands > kEntries) cotangents[kEntries] = results.back();
+  const Form form(attrs, operands);
+  if (form.has_entries) cotangents[form.entries()] = results.back();
   return cotangents;
 }
 
@@ -149,8 +168,10 @@ OpDef CompressedAttentionOp() {
       "[b,s,h,d], lse [b,s,h] (f32, f64 for f64): softmax of scale q.k over the tokens in sight (0 "
       "<= row of the query - row of the token < window, equal segments), the visible entries, and "
       "the head's sink, times the same tokens and entries (the sink has no value); lse is the "
-      "logarithm of the softmax's sum. The attention of DeepSeek-V4.";
+      "logarithm of the softmax's sum. If materialized, a mask pred [b,s,t+c] of what is in sight "
+      "or visible stands in place of rows, segments and visible. The attention of DeepSeek-V4.";
   def.op_class = OpClass::kAttention;
+  def.standalone = true;
   def.parse_attrs = ParseAttrs<CompressedAttentionAttrs>;
   def.infer = Infer;
   def.rule = Rule;
@@ -166,11 +187,15 @@ OpDef CompressedAttentionOp() {
 CompressedAttentionResults CompressedAttention(BlockBuilder& b,
                                                const CompressedAttentionOperands& in,
                                                const CompressedAttentionAttrs& attrs) {
-  std::vector<ValueId> operands = {in.q,       in.kv,         in.sinks,      in.q_rows,
-                                   in.kv_rows, in.q_segments, in.kv_segments};
+  std::vector<ValueId> operands = {in.q, in.kv, in.sinks};
+  if (attrs.materialized) {
+    operands.push_back(in.mask);
+  } else {
+    operands.insert(operands.end(), {in.q_rows, in.kv_rows, in.q_segments, in.kv_segments});
+  }
   if (in.entries.valid()) {
     operands.push_back(in.entries);
-    operands.push_back(in.visible);
+    if (!attrs.materialized) operands.push_back(in.visible);
   }
   const std::vector<ValueId> out = b.Add(FindOp("compressed_attention"), Attrs(attrs), operands);
   return {out[0], out[1]};

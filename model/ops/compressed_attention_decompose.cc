@@ -17,14 +17,15 @@ constexpr int64_t kKeyDim = 3;
 ValueId And(BlockBuilder& b, ValueId p, ValueId q) { return Select(b, p, q, p); }
 
 // Tokens, then entries, [b,k,d].
-ValueId Keys(BlockBuilder& b, std::span<const ValueId> in, bool has_entries) {
-  if (!has_entries) return in[kKv];
-  return Concatenate(b, std::array<ValueId, 2>{in[kKv], in[kEntries]}, 1);
+ValueId Keys(BlockBuilder& b, std::span<const ValueId> in, const Form& form) {
+  if (!form.has_entries) return in[kKv];
+  return Concatenate(b, std::array<ValueId, 2>{in[kKv], in[form.entries()]}, 1);
 }
 
 // Which keys a query may see, pred [b,s,k]. Rows are exact in f32 up to 2^24.
-ValueId Mask(BlockBuilder& b, std::span<const ValueId> in, bool has_entries, int64_t window,
+ValueId Mask(BlockBuilder& b, std::span<const ValueId> in, const Form& form, int64_t window,
              DType wide) {
+  if (form.materialized) return in[kMask];
   const Dims& q = b.type(in[kQRows]).dims;
   const Dims shape = {q[0], q[1], b.type(in[kKvRows]).dims[1]};
   auto of_query = [&](ValueId x) { return BroadcastInDim(b, Convert(b, x, wide), shape, {0, 1}); };
@@ -34,8 +35,8 @@ ValueId Mask(BlockBuilder& b, std::span<const ValueId> in, bool has_entries, int
   const ValueId near = And(b, Compare(b, "LE", token, row), Compare(b, "LT", row, end));
   const ValueId same = Compare(b, "EQ", of_query(in[kQSegments]), of_token(in[kKvSegments]));
   const ValueId seen = And(b, near, same);
-  if (!has_entries) return seen;
-  return Concatenate(b, std::array<ValueId, 2>{seen, in[kVisible]}, 2);
+  if (!form.has_entries) return seen;
+  return Concatenate(b, std::array<ValueId, 2>{seen, in[form.visible()]}, 2);
 }
 
 // x [b,h,s,k] where the query sees the key, the score of a masked pair elsewhere.
@@ -55,11 +56,11 @@ ValueId Scores(BlockBuilder& b, double scale, ValueId q, ValueId keys, DType wid
 std::vector<ValueId> Decompose(BlockBuilder& b, const Node& node) {
   const auto attrs = node.attrs.As<CompressedAttentionAttrs>();
   const std::vector<ValueId> in = node.in;
-  const bool has_entries = in.size() > kWithoutEntries;
+  const Form form(node.attrs, in.size());
   const TensorType q_type = b.type(in[kQ]);
   const DType wide = WideType(q_type.dtype);
-  const ValueId keys = Keys(b, in, has_entries);
-  const ValueId mask = Mask(b, in, has_entries, attrs.window, wide);
+  const ValueId keys = Keys(b, in, form);
+  const ValueId mask = Mask(b, in, form, attrs.window, wide);
   const ValueId scores = ApplyMask(b, mask, Scores(b, attrs.scale, in[kQ], keys, wide));
   const Dims shape = b.type(scores).dims, rows = {shape[0], shape[1], shape[2]};
 
@@ -78,13 +79,13 @@ std::vector<ValueId> Decompose(BlockBuilder& b, const Node& node) {
 std::vector<ValueId> DecomposeVjp(BlockBuilder& b, const Node& node) {
   const auto attrs = node.attrs.As<CompressedAttentionAttrs>();
   const std::vector<ValueId> in = node.in;
-  const VjpPlaces places(in.size());
+  const VjpPlaces places(node.attrs, in.size());
   const TensorType q_type = b.type(in[kQ]), sink_type = b.type(in[kSinks]);
   const DType wide = WideType(q_type.dtype);
   const ValueId q = in[kQ], d_o = in[places.d_o()];
-  const ValueId keys = Keys(b, in, places.has_entries());
+  const ValueId keys = Keys(b, in, places.form);
   const TensorType keys_type = b.type(keys);
-  const ValueId mask = Mask(b, in, places.has_entries(), attrs.window, wide);
+  const ValueId mask = Mask(b, in, places.form, attrs.window, wide);
 
   const ValueId scores = Scores(b, attrs.scale, q, keys, wide);
   const Dims shape = b.type(scores).dims;
@@ -106,7 +107,7 @@ std::vector<ValueId> DecomposeVjp(BlockBuilder& b, const Node& node) {
   const ValueId as_value = Einsum(b, "bhsk,bshd->bkd", narrow, d_o, wide);
   const ValueId dkeys = Convert(b, shardwise::Add(b, as_key, as_value), keys_type.dtype);
   std::vector<ValueId> results = {dq, dkeys, Convert(b, dsink, sink_type.dtype)};
-  if (places.has_entries()) {
+  if (places.form.has_entries) {
     const int64_t tokens = b.type(in[kKv]).dims[1];
     results[1] = SliceDim(b, dkeys, 1, 0, tokens);
     results.push_back(SliceDim(b, dkeys, 1, tokens, keys_type.dims[1]));

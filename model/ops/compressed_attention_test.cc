@@ -5,7 +5,9 @@
 #include <rapidcheck.h>
 
 #include <algorithm>
+#include <array>
 
+#include "model/ops/builders.h"
 #include "model/ops/op_test_util.h"
 
 namespace shardwise::test {
@@ -132,7 +134,8 @@ TEST(CompressedAttentionWork, VisitsTheWindowAndTheEntries) {
 TEST(CompressedAttention, NarrowKeepsItsStatisticsInF32) {
   SampleRandom random(7);
   OpSample sample = ForwardSample(random, 1);
-  for (size_t k : {kQ, kKv, kEntries}) sample.in[k].dtype = DType::kBF16;
+  const size_t entries = Form(sample.attrs, sample.in.size()).entries();
+  for (size_t k : {kQ, kKv, entries}) sample.in[k].dtype = DType::kBF16;
   sample.in[kSinks].dtype = DType::kF32;
   const std::vector<Tensor> operands = DrawOperands(sample, 7);
   const OpDef& op = *FindOp("compressed_attention");
@@ -162,11 +165,54 @@ TEST(CompressedAttention, OperandsThatDoNotFitAreRefused) {
   in.pop_back();
   EXPECT_TRUE(refuses(in, attrs)) << "entries without visibility";
   in = sample.in;
-  in[kEntries].dtype = DType::kBF16;
+  in[Form(Attrs(attrs), in.size()).entries()].dtype = DType::kBF16;
   EXPECT_TRUE(refuses(in, attrs)) << "entries of another dtype than tokens";
   in = sample.in;
   in[kKv].dims[2] += 1;
   EXPECT_TRUE(refuses(in, attrs));
+  const OpSample masked = ForwardSample(random, 5);
+  CompressedAttentionAttrs with_mask = masked.attrs.As<CompressedAttentionAttrs>();
+  EXPECT_FALSE(refuses(masked.in, with_mask));
+  in = masked.in;
+  in[kMask].dims[2] += 1;
+  EXPECT_TRUE(refuses(in, with_mask)) << "a mask of other keys";
+  with_mask.ratio = 0;
+  EXPECT_TRUE(refuses(masked.in, with_mask)) << "entries without a ratio";
+}
+
+// A mask made of what the other form is given says the same, to results and cotangents.
+TEST(CompressedAttention, MaterializedMasksChangeNothing) {
+  SampleRandom random(5);
+  for (int kind = 0; kind < 4; ++kind) {
+    const OpSample sample = ForwardSample(random, kind);
+    const bool has_entries = kind > 0;
+    BlockBuilder b("both");
+    std::vector<ValueId> v;
+    for (const TensorType& type : sample.in) v.push_back(b.Input("x", type));
+    CompressedAttentionOperands in = {v[0], v[1], v[2], v[3], v[4], v[5], v[6], {}, {}, {}};
+    if (has_entries) in.entries = v[7], in.visible = v[8];
+    CompressedAttentionAttrs attrs = sample.attrs.As<CompressedAttentionAttrs>();
+    in.mask = WindowMask(b, v[3], v[4], v[5], v[6], attrs.window);
+    if (has_entries) in.mask = Concatenate(b, std::array<ValueId, 2>{in.mask, in.visible}, 2);
+    std::vector<BlockOutput> outputs;
+    for (bool materialized : {false, true}) {
+      attrs.materialized = materialized;
+      const CompressedAttentionResults results = CompressedAttention(b, in, attrs);
+      const Node node = b.block().nodes.back();
+      const std::vector<ValueId> grads = {results.o, results.lse};
+      std::vector<ValueId> values = node.op->vjp(b, node, grads);
+      values.insert(values.end(), {results.o, results.lse});
+      for (ValueId value : values) {
+        if (!value.valid()) continue;
+        outputs.emplace_back();
+        outputs.back().value = value;
+      }
+    }
+    const std::vector<Tensor> out =
+        RunBlock(std::move(b).Finish(outputs), DrawOperands(sample, 11));
+    ASSERT_EQ(out.size(), has_entries ? 12u : 10u);
+    for (size_t i = 0; i < out.size() / 2; ++i) EXPECT_EQ(out[i], out[i + out.size() / 2]) << i;
+  }
 }
 
 }  // namespace

@@ -11,9 +11,10 @@ namespace {
 using namespace compressed_attention;
 
 StatusOr<std::vector<TensorType>> Infer(const Attrs& attrs, Types in) {
-  const VjpPlaces places(in.size());
+  const VjpPlaces places(attrs, in.size());
   if (in.size() != places.d_lse() && in.size() != places.d_lse() + 1) {
-    return InvalidArgument("{} operands where 10 to 13 are expected", in.size());
+    return InvalidArgument("{} operands where {} or one more are expected", in.size(),
+                           places.d_lse());
   }
   SW_RETURN_IF_ERROR(CheckForward(attrs, in.first(places.forward)));
   const std::vector<TensorType> forward = ForwardTypes(in);
@@ -25,7 +26,7 @@ StatusOr<std::vector<TensorType>> Infer(const Attrs& attrs, Types in) {
     }
   }
   std::vector<TensorType> out = {in[kQ], in[kKv], in[kSinks]};
-  if (places.has_entries()) out.push_back(in[kEntries]);
+  if (places.form.has_entries) out.push_back(in[places.form.entries()]);
   return out;
 }
 
@@ -33,20 +34,21 @@ StatusOr<std::vector<TensorType>> Infer(const Attrs& attrs, Types in) {
 // hold partial sums of these, and their own part of dq.
 constexpr std::pair<char, FactorRole> kRoles[] = {
     {'t', FactorRole::kReplicate}, {'c', FactorRole::kReplicate}, {'d', FactorRole::kReplicate},
-    {'b', FactorRole::kSum},       {'s', FactorRole::kSum},       {'h', FactorRole::kSum}};
+    {'b', FactorRole::kSum},       {'s', FactorRole::kSum},       {'h', FactorRole::kSum},
+    {'k', FactorRole::kReplicate}};
 
-IndexRule Rule(const Attrs&, Types in) {
-  const VjpPlaces places(in.size());
+IndexRule Rule(const Attrs& attrs, Types in) {
+  const VjpPlaces places(attrs, in.size());
+  const size_t roles = std::size(kRoles) - (places.form.materialized ? 0 : 1);
   const std::string given =
       std::string(",bshd,bsh,bshd") + (places.has_d_lse ? ",bsh" : "") + "->bshd,btd,h";
-  return MakeRule(
-      ForwardLetters(places.has_entries()) + given + (places.has_entries() ? ",bcd" : ""), in, {},
-      kRoles);
+  return MakeRule(places.form.Letters() + given + (places.form.has_entries ? ",bcd" : ""), in, {},
+                  std::span(kRoles).first(roles));
 }
 
-OpCounts Cost(const Attrs&, Types in, Types) {
-  const VjpPlaces places(in.size());
-  const Extents x(in, places.has_entries());
+OpCounts Cost(const Attrs& attrs, Types in, Types) {
+  const VjpPlaces places(attrs, in.size());
+  const Extents x(in, places.form);
   OpCounts row = OpCounts{.mul_add = 10 * x.d + 5, .transcendental = 1} * x.keys();
   row += {.mul_add = 2 * x.d + 3 + (places.has_d_lse ? 1 : 0), .transcendental = 1};
   return row * x.rows();
@@ -55,8 +57,8 @@ OpCounts Cost(const Attrs&, Types in, Types) {
 // Scores, cotangents of the weights, the two products of dkv and dentries, and dq.
 KernelWork Work(const Attrs& attrs, Types in, Types) {
   const auto& a = attrs.As<CompressedAttentionAttrs>();
-  const VjpPlaces places(in.size());
-  const Extents x(in, places.has_entries());
+  const VjpPlaces places(attrs, in.size());
+  const Extents x(in, places.form);
   const DType q = in[kQ].dtype, kv = in[kKv].dtype, d_o = in[places.d_o()].dtype;
   const int64_t n = x.b * x.h, keys = x.keys();
   KernelWork work;
@@ -69,15 +71,16 @@ KernelWork Work(const Attrs& attrs, Types in, Types) {
   work.score_elements = static_cast<double>(x.rows()) * static_cast<double>(keys);
   work.score_pass_kind = 2;
   work.visited_fraction = VisitedFraction(a, x, a.block_q_dkv, a.block_kv_dkv);
+  work.partial_bytes = static_cast<double>(a.dq_parts) * static_cast<double>(in[kQ].bytes());
   return work;
 }
 
 struct VjpKernel {
   template <class S>
   static void Run(const Attrs& attrs, const KernelContext<S>& c) {
-    const VjpPlaces places(c.in.size());
-    const bool has_entries = places.has_entries();
-    const auto in = InputsOf(attrs.As<CompressedAttentionAttrs>(), has_entries, c);
+    const VjpPlaces places(attrs, c.in.size());
+    const bool has_entries = places.form.has_entries;
+    const auto in = InputsOf(attrs.As<CompressedAttentionAttrs>(), places.form, c);
     auto given = [&](size_t place) { return c.In(static_cast<int>(place)); };
     std::optional<View<const S>> d_lse;
     if (places.has_d_lse) d_lse = given(places.d_lse());
@@ -111,6 +114,7 @@ OpDef CompressedAttentionVjpOp() {
       "weight (d_o.k - sum(o d_o) + d_lse), with zero for d_o.k at the sink; dkv and dentries add "
       "what comes to a token or entry as key and as value.";
   def.op_class = OpClass::kAttention;
+  def.standalone = true;
   def.parse_attrs = ParseAttrs<CompressedAttentionAttrs>;
   def.infer = Infer;
   def.rule = Rule;

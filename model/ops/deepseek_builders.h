@@ -21,6 +21,9 @@ struct CompressedAttentionAttrs {
   // Work on the whole square of scores, as a kernel does that reads a mask of every pair; else only
   // on tiles with a visible pair, and on the selected entries alone where there is a selection.
   bool dense = false;
+  // What a query sees is an operand, `mask`, and not found from rows, segments and `visible`.
+  bool materialized = false;
+  int64_t dq_parts = 0;  // times a backward writes dq in parts, which are summed; 0: once, whole
   int64_t block_q = 0, block_kv = 0;          // tiles of the forward; 0: untiled
   int64_t block_q_dkv = 0, block_kv_dkv = 0;  // tiles of the backward
   void VisitFields(auto&& v) {
@@ -29,6 +32,8 @@ struct CompressedAttentionAttrs {
     v("ratio", ratio);
     v("selected", selected);
     v("dense", dense);
+    v("materialized", materialized);
+    v("dq_parts", dq_parts);
     v("block_q", block_q);
     v("block_kv", block_kv);
     v("block_q_dkv", block_q_dkv);
@@ -43,6 +48,8 @@ struct CompressedAttentionOperands {
   ValueId q_segments, kv_segments;  // s32 [b,s], [b,t]; only equal ones see each other
   ValueId entries = kNoValue;       // [b,c,d] compressed keys and values, with `visible`
   ValueId visible = kNoValue;       // pred [b,s,c]
+  // pred [b,s,t+c], with attribute `materialized`: in place of rows, segments and `visible`.
+  ValueId mask = kNoValue;
 };
 struct CompressedAttentionResults {
   ValueId o;    // [b,s,h,d], dtype of q
@@ -58,6 +65,11 @@ CompressedAttentionResults CompressedAttention(BlockBuilder& b,
 // other in position, and the high half of its own.
 ValueId CompressTokens(BlockBuilder& b, ValueId values, ValueId gates, ValueId position_bias,
                        ValueId positions, int64_t ratio, bool overlap);
+
+// Which tokens a query sees: of the `window` rows up to its own, in its segment. s32 [b,s], [b,t],
+// [b,s], [b,t] -> pred [b,s,t].
+ValueId WindowMask(BlockBuilder& b, ValueId q_rows, ValueId kv_rows, ValueId q_segments,
+                   ValueId kv_segments, int64_t window);
 
 // Which blocks of `ratio` tokens a query may see: complete ones (first position + ratio <= query
 // position + 1) whose tokens all have the query's segment. q_positions, q_segments s32 [b,s],
@@ -107,9 +119,16 @@ ValueId PermuteRows(BlockBuilder& b, ValueId x, ValueId order, ValueId inverse);
 // counts[i,j] rows, for i, for j -> s32 [rows], then -1.
 ValueId RepeatIds(BlockBuilder& b, ValueId counts, int64_t rows);
 
+// Rows that the kernel of a grouped product takes at a time, all of one group, in the forward and
+// for the cotangents of rows and weights; 0: single rows. Changes the price only.
+struct RowTiles {
+  int64_t fwd = 0, dx = 0, dw = 0;
+  bool operator==(const RowTiles&) const = default;
+};
 // Row i of group e times weights[e]: x [m,k], w [e,k,n], sizes s32 [e] -> [m,n], zero past the last
 // group. `expected_rows`: how many rows are taken to be filled when the product is priced; 0: all.
-ValueId GroupedMatmul(BlockBuilder& b, ValueId x, ValueId w, ValueId sizes, double expected_rows);
+ValueId GroupedMatmul(BlockBuilder& b, ValueId x, ValueId w, ValueId sizes, double expected_rows,
+                      const RowTiles& tiles = {});
 
 // Collective on local types: rows of x [m,d], contiguous by receiving rank, go to their ranks and
 // arrive contiguous by sending rank. sent, received s32 [group,e]: rows to and from each rank, in e

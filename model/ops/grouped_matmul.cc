@@ -15,18 +15,24 @@ namespace {
 struct GroupedMatmulAttrs {
   double expected_rows = 0;  // rows taken to be filled when priced; 0: all
   bool transpose_w = false;  // w is [e,n,k]
+  RowTiles tiles;
   void VisitFields(auto&& v) {
     v("expected_rows", expected_rows);
     v("transpose_w", transpose_w);
+    v("tile", tiles.fwd);
+    v("tile_dx", tiles.dx);
+    v("tile_dw", tiles.dw);
   }
 };
 
 struct GroupedMatmulDwAttrs {
   double expected_rows = 0;
   std::string out;  // dtype of the result; "" = that of x
+  int64_t tile = 0;
   void VisitFields(auto&& v) {
     v("expected_rows", expected_rows);
     v("out", out);
+    v("tile", tile);
   }
 };
 
@@ -39,12 +45,25 @@ double FilledShare(double expected, int64_t rows) {
   return static_cast<double>(FilledRows(expected, rows)) / static_cast<double>(rows);
 }
 
-Status CheckOperands(std::string_view spec, double expected_rows, Types in) {
+// Rows that a kernel multiplies which walks the filled rows in tiles and visits a tile once for each
+// group that has rows in it: one visit more for each group but the first. The visit lists of
+// MaxText's compiled kernels have that length: 98304 / 512 + 64 - 1 = 255 (IDs ds4flash40-*).
+int64_t TiledRows(int64_t filled, int64_t rows, int64_t groups, int64_t tile) {
+  tile = std::min(tile, rows);
+  if (tile <= 0 || filled == 0) return filled;
+  return ((filled + tile - 1) / tile + std::min(groups, filled) - 1) * tile;
+}
+
+Status CheckOperands(std::string_view spec, double expected_rows, std::span<const int64_t> tiles,
+                     Types in) {
   SW_RETURN_IF_ERROR(MatchDims(spec, in));
   SW_RETURN_IF_ERROR(ExpectFloat(in, 0));
   SW_RETURN_IF_ERROR(ExpectFloat(in, 1));
   SW_RETURN_IF_ERROR(ExpectDType(in, 2, DType::kI32));
   if (!(expected_rows >= 0)) return InvalidArgument("{} expected rows", expected_rows);
+  for (int64_t tile : tiles) {
+    if (tile < 0) return InvalidArgument("tiles of {} rows", tile);
+  }
   return absl::OkStatus();
 }
 
@@ -63,7 +82,8 @@ IndexRule Rule(const Attrs& attrs, Types in) {
 
 StatusOr<std::vector<TensorType>> Infer(const Attrs& attrs, Types in) {
   const auto& a = attrs.As<GroupedMatmulAttrs>();
-  SW_RETURN_IF_ERROR(CheckOperands(Spec(a), a.expected_rows, in));
+  const int64_t tiles[] = {a.tiles.fwd, a.tiles.dx, a.tiles.dw};
+  SW_RETURN_IF_ERROR(CheckOperands(Spec(a), a.expected_rows, tiles, in));
   const int64_t n = in[1].dims[a.transpose_w ? 1 : 2];
   return std::vector<TensorType>{{{in[0].dims[0], n}, in[0].dtype}};
 }
@@ -73,14 +93,17 @@ OpCounts Cost(const Attrs&, Types in, Types out) {
   return {.mul_add = has_weights ? 2 * in[0].elements() * out[0].dims[1] : 0};
 }
 
-// One product of all rows: what it costs that groups begin within a tile of rows is for pricing to
-// add. Every weight is read, whatever the sizes.
+// One product of all rows. Every weight is read, whatever the sizes.
 KernelWork Work(const Attrs& attrs, Types in, Types out) {
-  const double expected = attrs.As<GroupedMatmulAttrs>().expected_rows;
+  const auto& a = attrs.As<GroupedMatmulAttrs>();
   const int64_t m = in[0].dims[0], k = in[0].dims[1], n = out[0].dims[1];
+  const int64_t filled = FilledRows(a.expected_rows, m), groups = in[2].dims[0];
   KernelWork work;
-  work.matmuls = {{1, FilledRows(expected, m), n, k, in[0].dtype, in[1].dtype, out[0].dtype}};
-  work.read_fraction = {FilledShare(expected, m), 1, 1};
+  work.matmuls = {{1, filled, n, k, in[0].dtype, in[1].dtype, out[0].dtype}};
+  work.tiled_matmuls = work.matmuls;
+  work.tiled_matmuls[0].m = TiledRows(filled, m, groups, a.tiles.fwd);
+  work.read_fraction = {FilledShare(a.expected_rows, m), 1, 1};
+  work.write_fraction = {FilledShare(a.expected_rows, m)};
   return work;
 }
 
@@ -97,20 +120,21 @@ struct GroupedMatmulKernel {
 std::vector<ValueId> Vjp(BlockBuilder& b, const Node& node, std::span<const ValueId> grads) {
   const GroupedMatmulAttrs a = node.attrs.As<GroupedMatmulAttrs>();
   const ValueId x = node.in[0], w = node.in[1], sizes = node.in[2], dy = grads[0];
-  GroupedMatmulDwAttrs dw = {a.expected_rows, ""};
+  GroupedMatmulDwAttrs dw = {a.expected_rows, "", a.tiles.dw};
+  const RowTiles tiles = {a.tiles.dx, a.tiles.fwd, a.tiles.dw};
   if (b.type(w).dtype != b.type(x).dtype) dw.out = Name(b.type(w).dtype);
-  return {
-      b.Add1("grouped_matmul", GroupedMatmulAttrs{a.expected_rows, !a.transpose_w}, {dy, w, sizes}),
-      a.transpose_w ? b.Add1("grouped_matmul_dw", dw, {dy, x, sizes})
-                    : b.Add1("grouped_matmul_dw", dw, {x, dy, sizes}),
-      kNoValue};
+  return {b.Add1("grouped_matmul", GroupedMatmulAttrs{a.expected_rows, !a.transpose_w, tiles},
+                 {dy, w, sizes}),
+          a.transpose_w ? b.Add1("grouped_matmul_dw", dw, {dy, x, sizes})
+                        : b.Add1("grouped_matmul_dw", dw, {x, dy, sizes}),
+          kNoValue};
 }
 
 IndexRule DwRule(const Attrs&, Types in) { return MakeRule("mk,mn,e->ekn", in, {}, kRoles); }
 
 StatusOr<std::vector<TensorType>> DwInfer(const Attrs& attrs, Types in) {
   const auto& a = attrs.As<GroupedMatmulDwAttrs>();
-  SW_RETURN_IF_ERROR(CheckOperands("mk,mn,e", a.expected_rows, in));
+  SW_RETURN_IF_ERROR(CheckOperands("mk,mn,e", a.expected_rows, {&a.tile, 1}, in));
   TensorType result = {{in[2].dims[0], in[0].dims[1], in[1].dims[1]}, in[0].dtype};
   if (!a.out.empty()) {
     const auto dtype = ParseDType(a.out);
@@ -124,13 +148,17 @@ OpCounts DwCost(const Attrs&, Types in, Types) {
   return {.mul_add = 2 * in[0].elements() * in[1].dims[1]};
 }
 
-// The groups' products as one over all rows, as above.
+// The groups' products as one over all rows, as above, whose result leaves the unit by group.
 KernelWork DwWork(const Attrs& attrs, Types in, Types out) {
-  const double expected = attrs.As<GroupedMatmulDwAttrs>().expected_rows;
+  const auto& a = attrs.As<GroupedMatmulDwAttrs>();
   const int64_t m = in[0].dims[0], k = in[0].dims[1], n = in[1].dims[1];
+  const int64_t filled = FilledRows(a.expected_rows, m), groups = in[2].dims[0];
+  const double share = FilledShare(a.expected_rows, m);
   KernelWork work;
-  work.matmuls = {{1, k, n, FilledRows(expected, m), in[0].dtype, in[1].dtype, out[0].dtype}};
-  work.read_fraction = {FilledShare(expected, m), FilledShare(expected, m), 1};
+  work.matmuls = {{1, k, n, filled, in[0].dtype, in[1].dtype, out[0].dtype}};
+  work.tiled_matmuls = work.matmuls;
+  work.tiled_matmuls[0].k = TiledRows(filled, m, groups, a.tile);
+  work.read_fraction = {share, share, 1};
   return work;
 }
 
@@ -180,7 +208,8 @@ void Samples(uint64_t seed, std::vector<OpSample>& samples) {
   SampleRandom random(seed);
   for (const SampleShape& s : SampleShapes(random)) {
     const bool transpose = samples.size() % 2 == 1;
-    const GroupedMatmulAttrs attrs = {static_cast<double>(random.Int(0, s.m)), transpose};
+    GroupedMatmulAttrs attrs = {static_cast<double>(random.Int(0, s.m)), transpose, {}};
+    attrs.tiles.fwd = random.Int(0, 8);
     samples.push_back(s.Make(random, Attrs(attrs), {s.m, s.k},
                              transpose ? Dims{s.e, s.n, s.k} : Dims{s.e, s.k, s.n}));
   }
@@ -189,7 +218,8 @@ void Samples(uint64_t seed, std::vector<OpSample>& samples) {
 void DwSamples(uint64_t seed, std::vector<OpSample>& samples) {
   SampleRandom random(seed);
   for (const SampleShape& s : SampleShapes(random)) {
-    const GroupedMatmulDwAttrs attrs = {static_cast<double>(random.Int(0, s.m)), ""};
+    const GroupedMatmulDwAttrs attrs = {static_cast<double>(random.Int(0, s.m)), "",
+                                        random.Int(0, 8)};
     samples.push_back(s.Make(random, Attrs(attrs), {s.m, s.k}, {s.m, s.n}));
   }
 }
@@ -202,8 +232,11 @@ OpDef GroupedMatmulOp() {
   op.doc =
       "x [m,k], w [e,k,n] ([e,n,k] if transpose_w), sizes s32 [e] -> [m,n] in the dtype of x: the "
       "first sizes[0] rows times w[0], the next sizes[1] times w[1], and so on; zeros past the "
-      "last group. Accumulates in f32 (f64 for f64). Priced for `expected_rows` rows, 0 for all.";
+      "last group. Accumulates in f32 (f64 for f64). Priced for `expected_rows` rows, 0 for all, "
+      "of which a kernel works on whole tiles of `tile` rows of one group (tile_dx and tile_dw in "
+      "the backward), 0 for single rows.";
   op.op_class = OpClass::kMatmul;
+  op.standalone = true;
   op.parse_attrs = ParseAttrs<GroupedMatmulAttrs>;
   op.infer = Infer;
   op.rule = Rule;
@@ -221,8 +254,9 @@ OpDef GroupedMatmulDwOp() {
   op.doc =
       "x [m,k], dy [m,n], sizes s32 [e] -> [e,k,n]: x^T dy over the rows of each group of "
       "grouped_matmul; rows past the last group are left out. Accumulates in f32 (f64 for f64); "
-      "`out` is the dtype of the result.";
+      "`out` is the dtype of the result. Priced as grouped_matmul.";
   op.op_class = OpClass::kMatmul;
+  op.standalone = true;
   op.parse_attrs = ParseAttrs<GroupedMatmulDwAttrs>;
   op.infer = DwInfer;
   op.rule = DwRule;
@@ -234,8 +268,9 @@ OpDef GroupedMatmulDwOp() {
   return op;
 }
 
-ValueId GroupedMatmul(BlockBuilder& b, ValueId x, ValueId w, ValueId sizes, double expected_rows) {
-  return b.Add1("grouped_matmul", GroupedMatmulAttrs{expected_rows, false}, {x, w, sizes});
+ValueId GroupedMatmul(BlockBuilder& b, ValueId x, ValueId w, ValueId sizes, double expected_rows,
+                      const RowTiles& tiles) {
+  return b.Add1("grouped_matmul", GroupedMatmulAttrs{expected_rows, false, tiles}, {x, w, sizes});
 }
 
 }  // namespace shardwise

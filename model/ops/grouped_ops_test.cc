@@ -209,5 +209,27 @@ TEST(GroupedMatmul, IsPricedForTheExpectedRows) {
   EXPECT_EQ(matmul_of(4), (MatmulShape{1, 4, 5, 60, DType::kBF16, DType::kBF16, DType::kF32}));
 }
 
+TEST(GroupedMatmul, TilesAddRowsToEveryGroup) {
+  BlockBuilder b("test");
+  const ValueId x = b.Input("x", {{100, 4}, DType::kBF16});
+  const ValueId w = b.Input("w", {{3, 4, 5}, DType::kBF16});
+  const ValueId sizes = b.Input("sizes", {{3}, DType::kI32});
+  auto work_of = [&](size_t node_index) {
+    const Node& node = b.block().nodes[node_index];
+    return WorkOf(*node.op, node.attrs, b.block().TypesOf(node.in), b.block().TypesOf(node.out));
+  };
+  const ValueId y = GroupedMatmul(b, x, w, sizes, 60, {8, 16, 32});
+  const Node node = b.block().nodes[0];
+  node.op->vjp(b, node, {&y, 1});
+  EXPECT_EQ(work_of(0).tiled_matmuls[0].m, (8 + 2) * 8);
+  EXPECT_EQ(work_of(1).tiled_matmuls[0].m, (4 + 2) * 16);  // of the rows' cotangent
+  EXPECT_EQ(work_of(2).tiled_matmuls[0].k, (2 + 2) * 32);  // of the weights'
+  EXPECT_EQ(work_of(0).matmuls[0].m, 60);
+  EXPECT_EQ(work_of(0).read_fraction, (std::vector<double>{0.6, 1, 1}));
+  EXPECT_EQ(work_of(0).write_fraction, std::vector<double>{0.6});
+  EXPECT_EQ(work_of(2).read_fraction, (std::vector<double>{0.6, 0.6, 1}));
+  EXPECT_TRUE(work_of(2).write_fraction.empty());
+}
+
 }  // namespace
 }  // namespace shardwise::test

@@ -168,6 +168,13 @@ V4Selection V4AttentionCore::Select(const V4IndexInputs& in, ValueId positions, 
   return selection;
 }
 
+// Of tokens, then entries: pred [b,s,t+c].
+ValueId V4AttentionCore::Mask(const CompressedAttentionOperands& in, int64_t window) {
+  const ValueId seen = WindowMask(b_, in.q_rows, in.kv_rows, in.q_segments, in.kv_segments, window);
+  if (!in.entries.valid()) return seen;
+  return Concatenate(b_, std::array<ValueId, 2>{seen, in.visible}, 2);
+}
+
 ValueId V4AttentionCore::Attend(const V4AttentionInputs& in) {
   CompressedAttentionOperands operands;
   operands.q = CheckpointName(b_, Rotate(in.q, in.positions, false), "query_proj");
@@ -208,6 +215,13 @@ ValueId V4AttentionCore::Attend(const V4AttentionInputs& in) {
       operands.visible = IndexMask(b_, chosen.indices, blocks);
       attrs.selected = b_.type(chosen.indices).dims[2];
     }
+  }
+  if (c_.as_maxtext) {
+    // MaxText hands its kernel a mask of every pair; the backward of its flash kernel writes dq
+    // three times over.
+    attrs.materialized = true;
+    attrs.dq_parts = c_.attention == AttentionKernel::kFlash ? 3 : 0;
+    operands.mask = Mask(operands, attrs.window);
   }
   const CompressedAttentionResults results = CompressedAttention(b_, operands, attrs);
   CheckpointName(b_, results.lse, "context");

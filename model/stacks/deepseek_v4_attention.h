@@ -11,6 +11,7 @@
 
 #include "model/ir/builder.h"
 #include "model/ir/model_config.h"
+#include "model/ops/deepseek_builders.h"
 #include "model/ops/fused_builders.h"
 #include "model/stacks/deepseek_v4_parameters.h"
 
@@ -60,6 +61,7 @@ class V4AttentionCore {
   ValueId Rotate(ValueId x, ValueId positions, bool inverse);
 
  private:
+  ValueId Mask(const CompressedAttentionOperands& in, int64_t window);
   ValueId BlockPositions(ValueId positions);
   ValueId BlockPlaces(ValueId positions, ValueId rows) const;
   ValueId WithTail(ValueId x, int64_t tokens);

@@ -38,6 +38,8 @@ Axes Joined(Axes first, const Axes& second) {
   return first;
 }
 
+RowTiles TilesOf(const GroupedRowTiles& tiles) { return {tiles.fwd, tiles.dlhs, tiles.drhs}; }
+
 // Builds the body of the region. T tokens of this device, K experts each, P = T K pairs.
 class ExpertRegion {
  public:
@@ -58,7 +60,7 @@ class ExpertRegion {
                                   Input(outer, "weights", in.weights, tokens),
                                   Weight(outer, "wi_0", in.wi_0, 1),
                                   Weight(outer, "wi_1", in.wi_1, 1),
-                                  Weight(outer, "wo", in.wo, 2)};
+                                  Relaid(Weight(outer, "wo", in.wo, 2))};
     BlockOutput y;
     y.name = "y";
     y.value = Body(local);
@@ -97,6 +99,12 @@ class ExpertRegion {
     ValueId weight = Pvary(b_, Input(outer, name, operand, spec), copies, c_.mesh.SizeOf(copies));
     weight = GatherOver(weight, mlp_.gathered, mlp);
     return GatherOver(weight, axes_.expert_embed, embed);
+  }
+
+  // MaxText gathers wo along its minor dimension, which costs a change of layout behind it.
+  ValueId Relaid(ValueId wo) {
+    const bool gathered = c_.mesh.SizeOf(axes_.expert_embed) > 1;
+    return c_.as_maxtext && gathered ? Copy(b_, wo) : wo;
   }
 
   // Axes that tokens are split over and a weight of this spec is not.
@@ -219,8 +227,9 @@ class ExpertRegion {
   ValueId Mlp(ValueId rows, ValueId sizes, const V4ExpertInputs& in, double share) {
     const double filled = std::min(1.0, share) * static_cast<double>(b_.type(rows).dims[0]);
     const double expected = share == 1 ? 0 : filled;
-    ValueId gate = GroupedMatmul(b_, rows, in.wi_0, sizes, expected);
-    ValueId up = GroupedMatmul(b_, rows, in.wi_1, sizes, expected);
+    const RowTiles wi = TilesOf(v_.wi_tiles), wo = TilesOf(v_.wo_tiles);
+    ValueId gate = GroupedMatmul(b_, rows, in.wi_0, sizes, expected, wi);
+    ValueId up = GroupedMatmul(b_, rows, in.wi_1, sizes, expected, wi);
     gate = CheckpointName(b_, CheckpointName(b_, gate, "mlpwi_0"), "moe_mlpwi_0");
     up = CheckpointName(b_, up, "moe_mlpwi_1");
     const double limit = v_.mlp_activations_limit;
@@ -228,7 +237,7 @@ class ExpertRegion {
       gate = Clamp(b_, gate, -kUnbounded, limit);
       up = Clamp(b_, up, -limit, limit);
     }
-    const ValueId y = GroupedMatmul(b_, Mul(b_, Silu(b_, gate), up), in.wo, sizes, expected);
+    const ValueId y = GroupedMatmul(b_, Mul(b_, Silu(b_, gate), up), in.wo, sizes, expected, wo);
     return CheckpointName(b_, CheckpointName(b_, y, "mlpwo"), "moe_mlpwo");
   }
 

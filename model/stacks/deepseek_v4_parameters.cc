@@ -27,6 +27,12 @@ V4LayerParameter Matrix(std::string name, Dims dims, Axes axes, std::vector<int6
   return {std::move(name), std::move(dims), std::move(axes), Update::kMuon, std::move(layout), 1};
 }
 
+// The axis of a dimension that MaxText leaves whole under fsdp (its own name for it is `maxtext`),
+// and that is split like the model's width otherwise.
+std::string WidthAxis(const ModelConfig& c, std::string_view maxtext) {
+  return std::string(c.as_maxtext ? maxtext : "embed");
+}
+
 void AddHyperConnection(const ModelConfig& c, const std::string& name, List& list) {
   const int64_t n = c.v4.mhc_expansion_rate, flat = n * c.emb_dim;
   const std::string path = name + ".";
@@ -35,7 +41,8 @@ void AddHyperConnection(const ModelConfig& c, const std::string& name, List& lis
   for (const auto& [part, beta] : parts) {
     const int64_t columns = part[0] == 'r' ? n * n : n;
     const std::string prefix = path + part;
-    list.push_back(Matrix(prefix + "_alpha", {flat, columns}, {"activation_embed", ""}));
+    list.push_back(
+        Matrix(prefix + "_alpha", {flat, columns}, {WidthAxis(c, "activation_embed"), ""}));
     list.push_back(Vector(prefix + "_alpha_scale", {1}, {"activation_embed", ""}));
     list.push_back(Vector(prefix + "_beta", beta, Axes(beta.size())));
   }
@@ -47,7 +54,7 @@ void AddCompressor(const ModelConfig& c, const std::string& path, V4LayerKind ki
   const int64_t width = kind.overlapping() ? 2 * channels : channels;
   list.push_back(Matrix(path + "kv_proj.kernel", {c.emb_dim, width}, {"embed", "kv"}));
   list.push_back(Matrix(path + "gate_proj.kernel", {c.emb_dim, width}, {"embed", "kv"}));
-  list.push_back(Vector(path + "position_bias", {kind.ratio, width}, {"", ""}));
+  list.push_back(Vector(path + "position_bias", {kind.ratio, width}, {"", WidthAxis(c, "")}));
   list.push_back(Vector(path + "kv_norm.scale", {channels}, {"norm"}));
 }
 
@@ -65,7 +72,7 @@ void AddAttention(const ModelConfig& c, V4LayerKind kind, List& list) {
   list.push_back(Vector(path + "sinks", {heads}, {""}));
   list.push_back(Matrix(path + "o_a_proj.kernel",
                         {v.o_groups, heads * d / v.o_groups, v.o_lora_rank},
-                        {"o_groups", "q_heads", "o_lora_up_proj"}, {1}, {2}));
+                        {"o_groups", "q_heads", WidthAxis(c, "o_lora_up_proj")}, {1}, {2}));
   list.push_back(Matrix(path + "o_b_proj.kernel", {v.o_groups * v.o_lora_rank, c.emb_dim},
                         {"o_lora_up_proj", "embed"}));
   if (!kind.compressed()) return;
@@ -101,7 +108,8 @@ void AddExperts(const ModelConfig& c, V4LayerKind kind, List& list) {
 
 void AddHyperHead(const ModelConfig& c, const std::string& path, List& list) {
   const int64_t n = c.v4.mhc_expansion_rate;
-  list.push_back(Matrix(path + "hc_fn", {n * c.emb_dim, n}, {"activation_embed", ""}));
+  list.push_back(
+      Matrix(path + "hc_fn", {n * c.emb_dim, n}, {WidthAxis(c, "activation_embed"), ""}));
   list.push_back(Vector(path + "hc_base", {n}, {""}));
   list.push_back(Vector(path + "hc_scale", {1}, {""}));
 }

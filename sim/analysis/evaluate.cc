@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "sim/analysis/costly_choices.h"
+
 namespace shardwise {
 namespace {
 
@@ -67,7 +69,12 @@ StatusOr<std::unique_ptr<Evaluation>> Evaluate(Scenario scenario) {
   e->memory = ProfileMemory(e->spmd, e->result.plans, topology.chip);
   SW_ASSIGN_OR_RETURN(e->metrics, Measure(*e));
   e->warnings = e->scenario.warnings;
-  e->warnings.insert(e->warnings.end(), e->spmd.warnings.begin(), e->spmd.warnings.end());
+  for (const std::vector<std::string>& more :
+       {e->spmd.warnings,
+        ReplicatedParameters(e->scenario, e->step, e->spmd, e->memory.usable_bytes),
+        ScopedVmemWarnings(e->scenario)}) {
+    e->warnings.insert(e->warnings.end(), more.begin(), more.end());
+  }
   return e;
 }
 

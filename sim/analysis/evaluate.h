@@ -41,7 +41,9 @@ struct Evaluation {
   StepResult result;
   MemoryProfile memory;
   StepMetrics metrics;
-  std::vector<std::string> warnings;  // of the scenario and of partitioning
+  // Of the scenario, of partitioning, and of what the configuration pays for without saying so;
+  // sim.strict refuses only the former two.
+  std::vector<std::string> warnings;
 
   Evaluation() = default;
   Evaluation(const Evaluation&) = delete;

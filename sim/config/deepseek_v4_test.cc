@@ -102,7 +102,7 @@ TEST(DeepSeekV4, ProAndTheSmallOnesLoad) {
 TEST(DeepSeekV4, PresetsSetTheSwitches) {
   const ModelConfig official = Load(Mini()).model;
   EXPECT_TRUE(official.v4.yarn && official.v4.shared_clamp && official.v4.doc_isolation);
-  EXPECT_TRUE(official.v4.float32_islands && !official.v4.mhc_norm_scale && !official.as_maxtext);
+  EXPECT_TRUE(official.v4.float32_islands && !official.v4.mhc_norm_scale && official.as_maxtext);
   EXPECT_EQ(official.v4.balance_loss, BalanceLoss::kMaxText);
   EXPECT_EQ(official.v4.loss_epsilon, 1e-8);
   const ModelConfig hf = Load(Mini({"sim.preset=hf"})).model;
@@ -118,11 +118,24 @@ TEST(DeepSeekV4, PresetsSetTheSwitches) {
   EXPECT_TRUE(scenario.notes.empty()) << scenario.notes[0];
 }
 
+TEST(DeepSeekV4, TilesOfGroupedProductsAreRead) {
+  const DeepSeekV4Config usual = Load(Mini()).model.v4;
+  EXPECT_EQ(usual.wi_tiles.fwd, 512);
+  EXPECT_EQ(usual.wo_tiles.drhs, 512);
+  const Scenario s = Load(Mini(
+      {"wi_tile_fwd_batch_seq=128", "wi_tile_drhs_batch_seq=64", "wo_tile_dlhs_batch_seq=32"}));
+  EXPECT_EQ(s.model.v4.wi_tiles.fwd, 128);
+  EXPECT_EQ(s.model.v4.wi_tiles.dlhs, 512);
+  EXPECT_EQ(s.model.v4.wi_tiles.drhs, 64);
+  EXPECT_EQ(s.model.v4.wo_tiles.dlhs, 32);
+  EXPECT_TRUE(s.not_modelled.empty()) << s.not_modelled[0];
+}
+
 TEST(DeepSeekV4, EverySwitchCanBeOverridden) {
   const Scenario s =
       Load(Mini({"sim.v4.yarn=false", "sim.v4.shared_clamp=false", "sim.v4.mhc_norm_scale=true",
                  "sim.v4.doc_isolation=false", "sim.v4.balance_loss=v3", "sim.v4.as_maxtext=true",
-                 "sim.v4.float32_islands=false"}));
+                 "sim.v4.float32_islands=false", "attention=dot_product"}));
   const DeepSeekV4Config& v = s.model.v4;
   EXPECT_TRUE(!v.yarn && !v.shared_clamp && v.mhc_norm_scale && !v.doc_isolation);
   EXPECT_TRUE(!v.float32_islands && s.model.as_maxtext);
@@ -136,16 +149,24 @@ TEST(DeepSeekV4, EverySwitchCanBeOverridden) {
 }
 
 TEST(DeepSeekV4, NotesSayWhatMaxTextRuns) {
-  EXPECT_EQ(
-      Load(Mini()).notes,
-      (Axes{"sim.preset: official is not MaxText's model in sim.v4.yarn, "
-            "sim.v4.shared_clamp, sim.v4.mhc_norm_scale, sim.v4.float32_islands",
-            "attention: autoselected is flash, which skips what no query sees; MaxText refuses "
-            "it for deepseek4 and takes dot_product, or flash with use_tokamax_splash, which "
-            "compute every pair (sim.v4.as_maxtext=true)"}));
-  EXPECT_EQ(Load(Mini({"attention=flash", "use_tokamax_splash=true"})).notes[1],
-            "attention: flash skips what no query sees; MaxText's kernel computes every pair "
-            "(sim.v4.as_maxtext=true)");
+  const std::string preset =
+      "sim.preset: official is not MaxText's model in sim.v4.yarn, sim.v4.shared_clamp, "
+      "sim.v4.mhc_norm_scale, sim.v4.float32_islands";
+  const std::string group =
+      "sim.v4.as_maxtext: what MaxText's graph costs beyond the model is priced; =false prices a "
+      "better implementation (docs/deepseek-v4.md)";
+  EXPECT_EQ(Load(Mini()).notes,
+            (Axes{group, preset,
+                  "attention: autoselected: MaxText says: DeepSeek4 is only supported with "
+                  "dot_product attention or flash attention with use_tokamax_splash=True; priced "
+                  "as flash with use_tokamax_splash=true, which computes every pair"}));
+  EXPECT_EQ(Load(Mini({"attention=flash", "use_tokamax_splash=true"})).notes,
+            (Axes{group, preset}));
+  EXPECT_EQ(Load(Mini({"sim.v4.as_maxtext=false"})).notes,
+            (Axes{preset,
+                  "attention: autoselected is flash, which skips what no query sees; MaxText "
+                  "refuses it for deepseek4 and takes dot_product, or flash with "
+                  "use_tokamax_splash, which compute every pair (sim.v4.as_maxtext=true)"}));
   EXPECT_TRUE(Mentions(Load(Named("deepseek4-284b")).notes, "rope_factor is 16, as released"));
 }
 

@@ -38,7 +38,7 @@ constexpr std::string_view kSimKeys =
     "whose DeepSeek-V4: the released model's, its PyTorch port's, MaxText's\n"
     "sim.strict\tbool\tfalse\t\t\tmodelled\trefuses what would be a warning\n"
     "sim.v4.as_maxtext\tbool|null\tnull\t\t\tneutral|modelled\t"
-    "MaxText's own inefficiencies are built in\n"
+    "MaxText's own inefficiencies are built in (default true)\n"
     "sim.v4.balance_loss\tenum|null\tnull\t\tmaxtext|v3|switch|off\tneutral|modelled\t"
     "form of the router's load-balance loss\n"
     "sim.v4.doc_isolation\tbool|null\tnull\t\t\tneutral|modelled\t"

@@ -34,7 +34,7 @@ void ApplyPreset(std::string_view preset, ModelConfig& config) {
   v.float32_islands = !maxtext;
   v.balance_loss = hf ? BalanceLoss::kOff : BalanceLoss::kMaxText;
   v.loss_epsilon = hf ? 0 : 1e-8;
-  config.as_maxtext = maxtext;
+  config.as_maxtext = true;
 }
 
 class V4Resolver : SettingReader {
@@ -87,6 +87,10 @@ class V4Resolver : SettingReader {
     }
     if (!settings_.IsNull("sim.v4.as_maxtext")) {
       config_.as_maxtext = settings_.Flag("sim.v4.as_maxtext");
+    } else if (!maxtext()) {
+      remarks_.notes.push_back(
+          "sim.v4.as_maxtext: what MaxText's graph costs beyond the model is priced; =false prices "
+          "a better implementation (docs/deepseek-v4.md)");
     }
     ReadBalanceLoss();
     if (v_.balance_loss != BalanceLoss::kMaxText) differ.emplace_back("sim.v4.balance_loss");
@@ -111,7 +115,15 @@ class V4Resolver : SettingReader {
       Error("attention", fmt::format("attention: {}: MaxText says: {}", kernel, kAttentionRefusal),
             "attention=dot_product, or attention=flash use_tokamax_splash=true");
     }
-    if (config_.as_maxtext) return;
+    if (config_.as_maxtext) {
+      if (!runs) {
+        remarks_.notes.push_back(
+            fmt::format("attention: {}: MaxText says: {}; priced as flash with "
+                        "use_tokamax_splash=true, which computes every pair",
+                        kernel, kAttentionRefusal));
+      }
+      return;
+    }
     const std::string_view kernels =
         runs ? "MaxText's kernel computes"
              : "MaxText refuses it for deepseek4 and takes dot_product, or flash with "

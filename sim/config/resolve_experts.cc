@@ -44,6 +44,16 @@ class RoutingReader : SettingReader {
     v.routed_bias_update_rate = settings_.Number("routed_bias_update_rate");
     v.load_balance_loss_weight = settings_.Number("load_balance_loss_weight");
     v.mlp_activations_limit = settings_.Number("mlp_activations_limit");
+    v.wi_tiles = ReadTiles("wi");
+    v.wo_tiles = ReadTiles("wo");
+  }
+
+ private:
+  GroupedRowTiles ReadTiles(std::string_view weight) {
+    const auto read = [&](std::string_view pass) {
+      return Bounded(fmt::format("{}_tile_{}_batch_seq", weight, pass), 1);
+    };
+    return {read("fwd"), read("dlhs"), read("drhs")};
   }
 };
 

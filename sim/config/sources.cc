@@ -16,8 +16,8 @@ namespace shardwise {
 namespace {
 
 constexpr std::string_view kScenarioFolder = "configs/scenarios/";
-constexpr std::array<std::string_view, 8> kScenarioKeys = {"group", "id",  "maxtext", "measured",
-                                                           "notes", "sim", "source",  "xla_flags"};
+constexpr std::array<std::string_view, 9> kScenarioKeys = {
+    "compiler", "group", "id", "maxtext", "measured", "notes", "sim", "source", "xla_flags"};
 // A file whose map has one of these is a scenario; a MaxText yml has none.
 constexpr std::array<std::string_view, 3> kScenarioMarks = {"maxtext", "sim", "xla_flags"};
 constexpr int kMaxBaseConfigs = 16;

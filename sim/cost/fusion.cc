@@ -8,8 +8,9 @@
 namespace shardwise {
 namespace {
 
-bool IsProduct(const Node& node) { return node.op->op_class == OpClass::kMatmul; }
-bool IsAttention(const Node& node) { return node.op->op_class == OpClass::kAttention; }
+bool IsProduct(const Node& node) {
+  return node.op->op_class == OpClass::kMatmul && !node.op->standalone;
+}
 
 class Fuser {
  public:
@@ -100,7 +101,7 @@ class Fuser {
     for (size_t n = 0; n < block_.nodes.size(); ++n) {
       const Node& node = block_.nodes[n];
       const bool reads_memory = !IsPlaced(static_cast<int>(n)) || trait(n) == NodeTrait::kCall ||
-                                trait(n) == NodeTrait::kOpaque || IsAttention(node);
+                                trait(n) == NodeTrait::kOpaque || node.op->standalone;
       for (ValueId v : node.in) {
         const ValueId root = Root(v);
         const int producer = ProducerOf(root);
@@ -188,7 +189,7 @@ class Fuser {
       return false;
     }
     if (draft.is_loop) return true;
-    return !IsAttention(anchor) && readers_[root.v].size() == 1;
+    return !anchor.op->standalone && readers_[root.v].size() == 1;
   }
 
   // Whether draft `draft` can read `root`: it is there before the draft starts, or made in it.

@@ -4,7 +4,7 @@
 // The rule, after what the TPU compiler was seen to fuse:
 //  * Segments. A call, an optimization_barrier and a loop_boundary end a segment; nothing fuses or
 //    moves across. Values used in another segment, block outputs (so every saved checkpoint name),
-//    and operands of calls, collectives, transfers and attention kernels are always written.
+//    and operands of calls, collectives, transfers and standalone kernels are always written.
 //  * Free: names, constraints, boundaries, barriers; reshapes that keep the order of elements;
 //    taking one index of a stacked dimension, or stacking along a new one (read and written in
 //    place). Such a value lives in the buffer of its operand.
@@ -13,8 +13,8 @@
 //    order of elements, slices and concatenations.
 //  * Epilogue: an elementwise op joins the kernel that made one of its operands if that operand is
 //    not written anyway (for an anchor: also has no other reader) and everything else the op reads
-//    is there before that kernel starts. Extra operands pay their bytes. Attention is a custom
-//    kernel and takes none.
+//    is there before that kernel starts. Extra operands pay their bytes. Attention and grouped
+//    products are hand-written kernels (OpDef::standalone) and take none.
 //    A cast to a wider type never does: its operand is stored narrow and widened by every reader,
 //    as the compiler keeps bf16 logits under a float32 loss.
 //  * Elementwise ops that join nothing begin a loop kernel, which later ones may join.

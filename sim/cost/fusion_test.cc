@@ -193,6 +193,15 @@ TEST_F(FusionTest, AttentionTakesNoEpilogue) {
   EXPECT_EQ(f.kernels(), (Names{"attention", "scale"}));
 }
 
+TEST_F(FusionTest, GroupedProductsAndCopiesAreKernelsOfTheirOwn) {
+  const ValueId x = Matrix("x"), y = Matrix("y");
+  const ValueId w = b_.Input("w", {{2, 64, 64}, kBF16});
+  const ValueId sizes = b_.Input("sizes", {{2}, DType::kI32});
+  const ValueId turned = Copy(b_, Transpose(b_, w, {0, 2, 1}));
+  const Fused f = Finish({Silu(b_, GroupedMatmul(b_, Mul(b_, Silu(b_, x), y), turned, sizes, 0))});
+  EXPECT_EQ(f.kernels(), (Names{"transpose", "copy", "silu mul", "grouped_matmul", "silu"}));
+}
+
 TEST_F(FusionTest, ReshapesAreFreeAndTransposesAreCopiesUnlessProductsReadThem) {
   const ValueId x = Matrix("x"), w = Matrix("w");
   const ValueId flat = Reshape(b_, x, {64 * 64});

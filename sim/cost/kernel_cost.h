@@ -5,13 +5,15 @@
 // compiler): a stage with latency c0, MXU work P and HBM bytes, not faster than a * P / peak nor
 // than bytes / B; then a stage that pops `out` result elements on the vector unit and reads what
 // the epilogue and the operand read bring besides the operands themselves, at B.
-// P = 2 b min(up8(m) upX(n), upX(m) up8(n)) upX(k) for an X x X unit.
+// P = 2 b min(up8(m) upX(n), upX(m) up8(n)) upX(k) for an X x X unit. Grouped products read and
+// write the expected rows and multiply whole tiles of rows (KernelWork::tiled_matmuls).
 //
 // Attention. Every product padded with head_dim on the unit's sides (128 on a 256-wide unit costs
 // double), times the visited share of the square, beside the vector operations per computed score:
 // the slower of the two. The larger, not the sum, because the vector operations per score were
 // fitted so (splash at 0.33 and 0.39 of the roofline on tpu7x leaves the matrix unit at 2/3 of the
-// time or less, and both units issue every cycle).
+// time or less, and both units issue every cycle). Partial results are written there and summed in
+// a stage of their own.
 //
 // Everything else. HBM bytes (operands times read passes, results once; tile-padded) at the
 // measured share of the HBM rate, vector operations beside them, after the overhead of a kernel.

@@ -243,6 +243,69 @@ TEST(KernelCostTest, FlagsMoveCollectivesToTheSparseCore) {
   EXPECT_EQ(async.Time(0), sync.Time(0));
 }
 
+Block GroupedBlock(double expected_rows, int64_t tile, int64_t rows = 8192) {
+  BlockBuilder b("grouped");
+  const ValueId x = b.Input("x", {{rows, 1024}, kBF16});
+  const ValueId w = b.Input("w", {{16, 1024, 512}, kBF16});
+  const ValueId sizes = b.Input("sizes", {{16}, DType::kI32});
+  return Finish(b, {GroupedMatmul(b, x, w, sizes, expected_rows, {tile, tile, tile})});
+}
+
+TEST(KernelCostTest, GroupedProductsTakeExpectedRowsAndWholeTiles) {
+  const auto place = [] { return Place("v5p-8", {{"fsdp", 4, 1}}); };
+  const Priced whole(place(), GroupedBlock(0, 0)), part(place(), GroupedBlock(2048, 0));
+  const Priced tiled(place(), GroupedBlock(2048, 256));
+  const double row_bytes = 2.0 * (1024 + 512);
+  EXPECT_DOUBLE_EQ(whole[0].hbm_bytes - part[0].hbm_bytes, row_bytes * (8192 - 2048) + 0.0);
+  EXPECT_DOUBLE_EQ(part[0].flops, 2.0 * 2048 * 1024 * 512);
+  EXPECT_DOUBLE_EQ(part[0].demand.total(Resource::kMxu), part[0].flops);
+  // A tile more for each of the 16 groups but one, which nobody counts as work done.
+  EXPECT_DOUBLE_EQ(tiled[0].demand.total(Resource::kMxu), 2.0 * (2048 + 15 * 256) * 1024 * 512);
+  EXPECT_EQ(tiled[0].flops, part[0].flops);
+  EXPECT_EQ(tiled[0].hbm_bytes, part[0].hbm_bytes);
+  EXPECT_GT(tiled.Time(0), part.Time(0));
+  // Tiles are no taller than the rows there are, and without rows there are none.
+  const Priced few(place(), GroupedBlock(0, 256, 64));
+  EXPECT_DOUBLE_EQ(few[0].demand.total(Resource::kMxu), 2.0 * (16 * 64) * 1024 * 512);
+  EXPECT_EQ(Priced(place(), GroupedBlock(0, 256, 0))[0].demand.total(Resource::kMxu), 0);
+}
+
+TEST(KernelCostTest, CopiesTakeTimeWhereTheTensorCoreGathers) {
+  const auto block = [] {
+    BlockBuilder b("copy");
+    return Finish(b, {Copy(b, b.Input("x", {{4096, 4096}, kBF16}))});
+  };
+  const Priced v5p(Place("v5p-8", {{"fsdp", 4, 1}}), block());
+  EXPECT_DOUBLE_EQ(v5p[0].hbm_bytes, 2.0 * 2 * 4096 * 4096);
+  EXPECT_GT(v5p.Time(0), v5p.placement.topology.chip.op_overhead);
+  EXPECT_EQ(Priced(Place("tpu7x-8", {{"fsdp", 8, 1}}), block()).Time(0), Duration());
+}
+
+TEST(KernelCostTest, AttentionPaysForPartsOfItsResult) {
+  const auto block = [](int64_t parts) {
+    BlockBuilder b("backward");
+    const ValueId q = b.Input("q", {{1, 1024, 8, 128}, kBF16});
+    const ValueId kv = b.Input("kv", {{1, 1024, 128}, kBF16});
+    const ValueId sinks = b.Input("sinks", {{8}, kBF16});
+    const ValueId mask = b.Input("mask", {{1, 1024, 1024}, DType::kBool});
+    CompressedAttentionAttrs attrs;
+    attrs.materialized = true;
+    attrs.dq_parts = parts;
+    CompressedAttentionOperands in;
+    in.q = q, in.kv = kv, in.sinks = sinks, in.mask = mask;
+    const CompressedAttentionResults results = CompressedAttention(b, in, attrs);
+    const Node node = b.block().nodes.back();
+    const std::vector<ValueId> grads = {results.o, kNoValue};
+    const std::vector<ValueId> out = node.op->vjp(b, node, grads);
+    return Finish(b, {out[0], out[1], out[2]});
+  };
+  const Priced whole(Place("v5p-8", {{"fsdp", 4, 1}}), block(0));
+  const Priced parts(Place("v5p-8", {{"fsdp", 4, 1}}), block(3));
+  const double dq = 2.0 * 1024 * 8 * 128;
+  EXPECT_DOUBLE_EQ(parts[1].hbm_bytes - whole[1].hbm_bytes, 2 * 3 * dq);
+  EXPECT_GE(whole[0].hbm_bytes, 1024.0 * 1024);  // the mask
+}
+
 TEST(KernelCostTest, EqualKernelsShareOnePrice) {
   BlockBuilder b("twice");
   const ValueId x = b.Input("x", {{512, 512}, kBF16}), y = b.Input("y", {{512, 512}, kBF16});

@@ -77,6 +77,7 @@ NodeTrait TraitOf(const Block& block, const Node& node) {
     case OpKind::kCompute:
       break;
   }
+  if (node.op->standalone) return NodeTrait::kAnchor;
   if (node.in.empty()) return NodeTrait::kConstant;
   const bool maps_one =
       node.in.size() == 1 && node.out.size() == 1 &&

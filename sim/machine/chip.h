@@ -117,6 +117,7 @@ struct Chip {
   double vpu_ops_per_cycle_per_device = 0;   // element operations
   double splash_forward_ops_per_score = 0;   // vector operations per score element computed
   double splash_backward_ops_per_score = 0;  // one backward kernel: dkv, or dq and dkv fused
+  double relayout_ops_per_element = 0;       // of an array copied into another physical layout
 
   // Memory of one device.
   Bytes hbm_bytes;

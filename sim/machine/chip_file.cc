@@ -247,6 +247,7 @@ void ReadCompute(ChipReader& in, Chip& chip) {
   chip.vpu_ops_per_cycle_per_device = in.Number("vector.ops_per_cycle_per_device");
   chip.splash_forward_ops_per_score = in.Number("vector.splash_forward_ops_per_score");
   chip.splash_backward_ops_per_score = in.Number("vector.splash_backward_ops_per_score");
+  chip.relayout_ops_per_element = in.Number("vector.relayout_ops_per_element");
   chip.op_overhead = in.Seconds("overhead.op_s");
   chip.dma_latency = in.Seconds("overhead.dma_latency_s");
 }

@@ -38,6 +38,9 @@ class Partitioner {
   Sharding Resolve(const std::vector<std::string>& names, const TensorType& type,
                    std::string_view what);
   void Warn(std::string text);
+  // One warning per axis and logical name: no axis divides 1, and JAX refuses to create an array
+  // whose axes do not divide it.
+  void WarnOfSizeOne();
 
   const Program& global() const { return global_; }
   const Mesh& mesh() const { return mesh_; }
@@ -53,6 +56,8 @@ class Partitioner {
   std::map<std::string, int> done_;  // block and input shardings -> local block
   std::map<int, std::vector<Sharding>> outputs_;
   std::map<std::pair<std::vector<std::string>, int>, Sharding> resolved_;  // by names and rank
+  // (mesh axis, logical name) -> tensors whose dimension of that name has size 1.
+  std::map<std::pair<int, std::string>, std::vector<std::string>> size_one_;
 };
 
 class BlockPartitioner {

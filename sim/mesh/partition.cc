@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "model/ir/logical_axes.h"
 #include "model/ir/passes.h"
@@ -28,6 +29,10 @@ Sharding Partitioner::Resolve(const std::vector<std::string>& names, const Tenso
   }
   Sharding sharding = known->second;
   for (auto [dim, axis] : DropIndivisible(type, mesh_, sharding)) {
+    if (type.dims[dim] == 1) {
+      size_one_[{axis, names[dim]}].emplace_back(what);
+      continue;
+    }
     Warn(
         fmt::format("{}: mesh axis {} ({}) does not divide dimension {} of {}; replicated there, "
                     "{} bytes per device instead of {}",
@@ -40,6 +45,33 @@ Sharding Partitioner::Resolve(const std::vector<std::string>& names, const Tenso
 void Partitioner::Warn(std::string text) {
   auto& list = result_.warnings;
   if (std::find(list.begin(), list.end(), text) == list.end()) list.push_back(std::move(text));
+}
+
+void Partitioner::WarnOfSizeOne() {
+  std::set<std::string_view> parameters;
+  for (const BlockInput& input : global_.entry().inputs) {
+    if (input.role == Role::kParameter) parameters.insert(input.name);
+  }
+  for (auto& [key, tensors] : size_one_) {
+    const auto& [axis, logical] = key;
+    const std::string meets = fmt::format("mesh axis {} ({}) meets a dimension of size 1, {}",
+                                          mesh_.axes[axis].name, mesh_.axes[axis].size, logical);
+    std::vector<std::string> named;
+    for (const std::string& name : tensors) {
+      const bool known = std::find(named.begin(), named.end(), name) != named.end();
+      if (!known && parameters.count(name) > 0) named.push_back(name);
+    }
+    if (named.empty()) {
+      Warn(fmt::format("{} of {}; replicated there", meets, tensors[0]));
+      continue;
+    }
+    const std::string more =
+        named.size() == 1 ? "" : fmt::format(" and of {} more parameters", named.size() - 1);
+    Warn(
+        fmt::format("{} of {}{}; replicated there, but MaxText itself cannot create them on this "
+                    "mesh",
+                    meets, named[0], more));
+  }
 }
 
 int Partitioner::PartitionBlock(const Block& block, const std::vector<Sharding>& inputs,
@@ -106,6 +138,7 @@ SpmdProgram Partitioner::Run() {
   for (const BlockOutput& output : entry.outputs) {
     result_.global_outputs.push_back(entry.type(output.value));
   }
+  WarnOfSizeOne();
   DropDeadCode();  // verifies what it keeps
   return std::move(result_);
 }
