@@ -115,6 +115,19 @@ TEST(MiniV4, EveryPresetAndGroupOfChoicesRunsSharded) {
   }
 }
 
+TEST(MiniV4, ExpertWeightsMayBeSplitByExpert) {
+  const Executed unsharded = RunUnsharded({});
+  const MeshCase fsdp4{"fsdp4", 4, {"ici_fsdp_parallelism=4", "shard_exp_on_fsdp=true"}};
+  const MeshCase mixed{"data2fsdp2tensor2",
+                       8,
+                       {"ici_data_parallelism=2", "ici_fsdp_parallelism=2",
+                        "ici_tensor_parallelism=2", "shard_exp_on_fsdp=true"}};
+  for (const char* as_maxtext : {"sim.v4.as_maxtext=true", "sim.v4.as_maxtext=false"}) {
+    ExpectMeshEquals(fsdp4, {as_maxtext}, unsharded);
+    ExpectMeshEquals(mixed, {as_maxtext}, unsharded);
+  }
+}
+
 // The whole step: clip, updates of every kind, selection biases.
 TEST(MiniV4, UpdatedStateEqualsUnshardedUnderEveryOptimizer) {
   for (const std::string opt : {"opt_type=adamw", "opt_type=muon"}) {

@@ -75,6 +75,8 @@ struct DeepSeekV4Config {
   BalanceLoss balance_loss = BalanceLoss::kMaxText;
   double loss_epsilon = 1e-8;  // added to the number of counted targets
 
+  // Expert weights are split over fsdp by expert, not by width; without an expert axis.
+  bool shard_exp_on_fsdp = false;
   ExpertDispatch dispatch = ExpertDispatch::kRaggedAllToAll;
   // Rows a device keeps room for, as a multiple of its even share; 0: for every token of its group.
   double buffer_factor = 0;

@@ -68,6 +68,16 @@ void Compact(Block& block) {
   block.types = std::move(types);
 }
 
+Program Merged(const Program& program) {
+  Program result;
+  for (const Block& block : program.blocks) {
+    Block merged = MergeEqualNodes(block);
+    Compact(merged);
+    result.blocks.push_back(std::move(merged));
+  }
+  return result;
+}
+
 // Which inputs and outputs of a block its callers keep.
 struct Interface {
   std::vector<bool> inputs, outputs;
@@ -219,15 +229,12 @@ class DeadCode {
 }  // namespace
 
 Program EliminateCommonSubexpressions(const Program& program) {
-  Program result;
-  for (const Block& block : program.blocks) {
-    Block merged = MergeEqualNodes(block);
-    Compact(merged);
-    result.blocks.push_back(std::move(merged));
-  }
+  Program result = Merged(program);
   CheckVerified(result, "common subexpression elimination");
   return result;
 }
+
+Program Simplify(const Program& program) { return EliminateDeadCode(Merged(program)); }
 
 LiveCode TraceLiveCode(const Program& program) {
   LiveCode live = DeadCode(program).Run();

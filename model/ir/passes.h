@@ -13,7 +13,9 @@ Program EliminateCommonSubexpressions(const Program& program);
 // Drops nodes without effect on an output, and block inputs and outputs nobody uses (except those
 // of the entry block).
 Program EliminateDeadCode(const Program& program);
-// The same, with where each block and node of the result stood in `program`.
+// Both of these, in this order.
+Program Simplify(const Program& program);
+// Dead code elimination with where each block and node of the result stood in `program`.
 struct LiveCode {
   Program program;
   std::vector<int> blocks;              // by block of the result

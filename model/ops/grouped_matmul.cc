@@ -45,8 +45,8 @@ double FilledShare(double expected, int64_t rows) {
   return static_cast<double>(FilledRows(expected, rows)) / static_cast<double>(rows);
 }
 
-// Rows that a kernel multiplies which walks the filled rows in tiles and visits a tile once for each
-// group that has rows in it: one visit more for each group but the first. The visit lists of
+// Rows that a kernel multiplies which walks the filled rows in tiles and visits a tile once for
+// each group that has rows in it: one visit more for each group but the first. The visit lists of
 // MaxText's compiled kernels have that length: 98304 / 512 + 64 - 1 = 255 (IDs ds4flash40-*).
 int64_t TiledRows(int64_t filled, int64_t rows, int64_t groups, int64_t tile) {
   tile = std::min(tile, rows);

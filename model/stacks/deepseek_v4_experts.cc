@@ -93,17 +93,18 @@ class ExpertRegion {
     spec[mlp] = mlp_.kept;
     if (c_.as_maxtext) return Input(outer, name, operand, spec);
     spec[mlp] = Joined(mlp_.gathered, mlp_.kept);
-    spec[embed] = axes_.expert_embed;
+    const int64_t split = v_.shard_exp_on_fsdp ? 0 : embed;
+    spec[split].insert(spec[split].end(), axes_.expert_embed.begin(), axes_.expert_embed.end());
     // Summed over the devices that hold the same shard only after it is one again.
     const Axes copies = Unmentioned(spec);
     ValueId weight = Pvary(b_, Input(outer, name, operand, spec), copies, c_.mesh.SizeOf(copies));
     weight = GatherOver(weight, mlp_.gathered, mlp);
-    return GatherOver(weight, axes_.expert_embed, embed);
+    return GatherOver(weight, axes_.expert_embed, split);
   }
 
   // MaxText gathers wo along its minor dimension, which costs a change of layout behind it.
   ValueId Relaid(ValueId wo) {
-    const bool gathered = c_.mesh.SizeOf(axes_.expert_embed) > 1;
+    const bool gathered = c_.mesh.SizeOf(axes_.expert_embed) > 1 && !v_.shard_exp_on_fsdp;
     return c_.as_maxtext && gathered ? Copy(b_, wo) : wo;
   }
 

@@ -97,9 +97,14 @@ void AddExperts(const ModelConfig& c, V4LayerKind kind, List& list) {
   if (!kind.hash && v.routed_bias) {
     list.push_back({path + "gate.bias", {e}, {""}, Update::kRoutedBias, {}, 0});
   }
-  list.push_back(Matrix(path + "wi_0", {e, d, f}, {"exp", "embed_moe", "mlp_moe"}, {1}, {2}));
-  list.push_back(Matrix(path + "wi_1", {e, d, f}, {"exp", "embed_moe", "mlp_moe"}, {1}, {2}));
-  list.push_back(Matrix(path + "wo", {e, f, d}, {"exp", "mlp_moe", "embed_moe"}, {1}, {2}));
+  const bool by_expert = v.shard_exp_on_fsdp;
+  const Axes wi =
+      by_expert ? Axes{"embed_moe", "", "mlp_moe"} : Axes{"exp", "embed_moe", "mlp_moe"};
+  const Axes wo =
+      by_expert ? Axes{"embed_moe", "mlp_moe", ""} : Axes{"exp", "mlp_moe", "embed_moe"};
+  list.push_back(Matrix(path + "wi_0", {e, d, f}, wi, {1}, {2}));
+  list.push_back(Matrix(path + "wi_1", {e, d, f}, wi, {1}, {2}));
+  list.push_back(Matrix(path + "wo", {e, f, d}, wo, {1}, {2}));
   const std::string shared = "mlp.shared_experts.";
   list.push_back(Matrix(shared + "wi_0.kernel", {d, c.mlp_dim}, {"embed", "mlp"}));
   list.push_back(Matrix(shared + "wi_1.kernel", {d, c.mlp_dim}, {"embed", "mlp"}));

@@ -50,7 +50,7 @@ class StepBuilder {
     if (with_optimizer_) Donate(entry);
     blocks_.push_back(std::move(entry));
     Program program{std::move(blocks_)};
-    step_.program = EliminateDeadCode(EliminateCommonSubexpressions(program));
+    step_.program = Simplify(program);
     return std::move(step_);
   }
 

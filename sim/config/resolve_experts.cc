@@ -44,6 +44,7 @@ class RoutingReader : SettingReader {
     v.routed_bias_update_rate = settings_.Number("routed_bias_update_rate");
     v.load_balance_loss_weight = settings_.Number("load_balance_loss_weight");
     v.mlp_activations_limit = settings_.Number("mlp_activations_limit");
+    v.shard_exp_on_fsdp = settings_.Flag("shard_exp_on_fsdp");
     v.wi_tiles = ReadTiles("wi");
     v.wo_tiles = ReadTiles("wo");
   }
@@ -63,6 +64,9 @@ class DispatchReader : SettingReader {
 
   void Read(ModelConfig& config) {
     DeepSeekV4Config& v = config.v4;
+    if (v.shard_exp_on_fsdp && config.mesh.SizeOf({"expert"}) > 1) {
+      Unsupported("shard_exp_on_fsdp", "true without an expert axis");
+    }
     const std::string dispatch = settings_.Text("sim.moe.dispatch");
     const bool ring =
         dispatch.empty() ? settings_.Flag("use_ring_of_experts") : dispatch == "all_gather";

@@ -30,9 +30,12 @@ class RegionResolver : SettingReader {
     axes.length = std::move(tokens[1]);
     axes.heads = std::move(tokens[2]);
     const DeepSeekV4Config& v = config_.v4;
-    auto weights = AxesOf({"exp", "embed_moe", "mlp_moe"}, {0, config_.emb_dim, v.moe_mlp_dim});
-    axes.expert = std::move(weights[0]);
-    axes.expert_embed = std::move(weights[1]);
+    const bool by_expert = v.shard_exp_on_fsdp;
+    auto weights =
+        by_expert ? AxesOf({"embed_moe", "", "mlp_moe"}, {v.num_experts, 0, v.moe_mlp_dim})
+                  : AxesOf({"exp", "embed_moe", "mlp_moe"}, {0, config_.emb_dim, v.moe_mlp_dim});
+    if (!by_expert) axes.expert = std::move(weights[0]);
+    axes.expert_embed = std::move(weights[by_expert ? 0 : 1]);
     axes.expert_mlp = std::move(weights[2]);
     CheckDivides("base_num_query_heads", "query heads", config_.num_query_heads, axes.heads,
                  "activation_heads");

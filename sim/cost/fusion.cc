@@ -21,6 +21,10 @@ class Fuser {
     FindReaders();
     FindWritten();
     for (size_t n = 0; n < block_.nodes.size(); ++n) Place(static_cast<int>(n));
+    members_.resize(drafts_.size());
+    for (size_t n = 0; n < home_.size(); ++n) {
+      if (home_[n] >= 0) members_[home_[n]].push_back(static_cast<int>(n));
+    }
     for (int k = static_cast<int>(drafts_.size()) - 1; k >= 0; --k) MoveIntoReader(k);
     Collect();
     return std::move(fusion_);
@@ -216,17 +220,15 @@ class Fuser {
   void MoveIntoReader(int k) {
     if (!drafts_[k].is_loop) return;
     int reader = -1;
-    for (size_t n = 0; n < block_.nodes.size(); ++n) {
-      if (home_[n] != k) continue;
+    for (int n : members_[k]) {
       const ValueId v = block_.nodes[n].out[0];
       if (written_[v.v] || !FindOnlyReader(v, k, reader)) return;
     }
     if (reader < 0) return;
     const Node& anchor = block_.nodes[drafts_[reader].anchor];
     if (anchor.op->op_class == OpClass::kIndexing) return;  // rows are read out of order
-    for (int& home : home_) {
-      if (home == k) home = reader;
-    }
+    for (int n : members_[k]) home_[n] = reader;
+    members_[reader].insert(members_[reader].end(), members_[k].begin(), members_[k].end());
     drafts_[k].merged = true;
   }
 
@@ -392,6 +394,7 @@ class Fuser {
   std::vector<std::vector<int>> readers_;  // by root
   std::vector<bool> written_;              // by root
   std::vector<int> home_;                  // draft; -1: free, or computed in its readers only
+  std::vector<std::vector<int>> members_;  // by draft: the nodes at home in it
   std::vector<bool> inlined_;              // computed in its readers
   std::vector<Draft> drafts_;
   std::vector<int> number_;  // by draft: its kernel, -1 if merged

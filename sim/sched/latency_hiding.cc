@@ -16,6 +16,7 @@ class LatencyHider {
     estimated_end_.resize(count);
     for (int k = segment.first; k < segment.end; ++k) {
       for (int before : kernel(k).after) users_[before - segment.first].push_back(k);
+      unmet_.push_back(static_cast<int>(kernel(k).after.size()));
       async_.push_back(LaneOf(kernel(k), *prices[k]) != Lane::kTensorCore);
     }
     FindForward();
@@ -137,8 +138,14 @@ class LatencyHider {
       if (IsAsync(before)) WaitFor(before);
     }
     items_.push_back({ScheduleItem::Kind::kRun, k});
-    state(k) = State::kDone;
+    Leave(k, State::kDone);
     now_ += AloneTime(prices_[k]->demand, capacities_);
+  }
+
+  // From waiting to `next`.
+  void Leave(int k, State next) {
+    state(k) = next;
+    for (int user : users(k)) --unmet_[user - segment_.first];
   }
 
   // Issues what has all it needs: asynchronous kernels, and trailing ones that were passed over.
@@ -150,7 +157,8 @@ class LatencyHider {
     while (again) {
       again = false;
       for (int k : movable_) {
-        if (state(k) != State::kWaiting || !(IsAsync(k) || k < passed_) || !IsReady(k)) continue;
+        if (state(k) != State::kWaiting || unmet_[k - segment_.first] > 0) continue;
+        if (!(IsAsync(k) || k < passed_) || !IsReady(k)) continue;
         if (IsAsync(k)) {
           Start(k);
         } else {
@@ -167,7 +175,7 @@ class LatencyHider {
       if (IsAsync(before)) WaitFor(before);
     }
     items_.push_back({ScheduleItem::Kind::kStart, k});
-    state(k) = State::kRunning;
+    Leave(k, State::kRunning);
     running_.push_back(k);
     Duration& lane_free = lane_free_[static_cast<int>(LaneOf(kernel(k), *prices_[k]))];
     lane_free = std::max(lane_free, now_) + AloneTime(prices_[k]->demand, capacities_);
@@ -190,6 +198,7 @@ class LatencyHider {
   // By kernel - segment.first.
   std::vector<std::vector<int>> users_;
   std::vector<bool> async_, forward_, trailing_;
+  std::vector<int> unmet_;    // how many of the kernels it needs are still waiting
   std::vector<int> movable_;  // asynchronous and trailing kernels, in program order, while waiting
   std::vector<State> state_;
   std::vector<Duration> estimated_end_;
