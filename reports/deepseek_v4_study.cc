@@ -21,8 +21,6 @@ namespace {
 
 using Arguments = std::vector<std::string>;
 
-constexpr double kLowMfu = 0.05, kHighMfu = 0.75;
-
 struct MeshChoice {
   const char* name;
   Arguments arguments;
@@ -235,17 +233,6 @@ std::vector<std::string> CollectiveChanges(const StepResult& before, const StepR
     }
   }
   return changes;
-}
-
-std::string RemarkableMfu(const Evaluation& e) {
-  if (e.metrics.mfu >= kLowMfu && e.metrics.mfu <= kHighMfu) return "";
-  const auto causes = BuildTimeByCause(e.result);
-  if (causes.empty()) return "";
-  const auto& [cause, time] = causes.front();
-  return fmt::format("{}, because of {}: {} of {} ({})", FormatPercent(e.metrics.mfu), cause,
-                     FormatTime(time), FormatTime(e.result.step_time),
-                     FormatPercent(Ratio(static_cast<double>(time.ps),
-                                         static_cast<double>(e.result.step_time.ps))));
 }
 
 StatusOr<std::string> RenderV4Study() {

@@ -19,9 +19,6 @@ StatusOr<std::string> RenderV4Study();
 // missing ones, and those whose exposed time changed by more than 1 % of the step.
 std::vector<std::string> CollectiveChanges(const StepResult& before, const StepResult& after);
 
-// The largest cause of the step's time, where its MFU is remarkable: under 5 % or over 75 %.
-std::string RemarkableMfu(const Evaluation& evaluation);
-
 // Prose of the document, in markdown; deepseek_v4_prose.cc.
 struct V4Prose {
   static std::string_view Introduction();

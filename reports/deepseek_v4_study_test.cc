@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "reports/report_builder.h"
 #include "reports/test_util.h"
 #include "sim/config/compiler_facts.h"
 

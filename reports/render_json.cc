@@ -151,6 +151,7 @@ void AddStep(const StepReport& s, Json& out) {
   out["hbm_utilization"] = Number(s.hbm_utilization);
   out["collective_fraction"] = Number(s.collective_fraction);
   out["verdict"] = s.verdict;
+  out["mfu_reason"] = s.mfu_reason;
 }
 
 Json ToJson(const MemoryReport& m) {

@@ -95,6 +95,7 @@ void Rates(const Report& r, std::string& out) {
   Labelled(out, "Verdict",
            fmt::format("{}: {} of the step waits for collectives", r.step.verdict,
                        FormatPercent(r.step.collective_fraction)));
+  if (!r.step.mfu_reason.empty()) Labelled(out, "MFU", r.step.mfu_reason);
   if (r.measured.present()) {
     Labelled(out, "Measured",
              fmt::format("{:.3f} s ({}); predicted {:.3f} s, error {}", r.measured.step_time_s,

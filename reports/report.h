@@ -65,6 +65,7 @@ struct StepReport {
   double hbm_utilization = 0;      // HBM bytes moved over what HBM delivers in the step
   double collective_fraction = 0;  // of the step, the TensorCore waiting for collectives
   std::string verdict;             // XProf's thresholds, see VerdictOf
+  std::string mfu_reason;          // what makes the MFU remarkable; empty from 5 to 75 %
 };
 
 struct MemoryReport {

@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include "reports/format.h"
 #include "reports/report_tables.h"
 
 namespace shardwise {
 namespace {
 
 constexpr int kLongestOps = 10;
+constexpr double kLowMfu = 0.05, kHighMfu = 0.75;
 
 ModelReport BuildModel(const Evaluation& e) {
   const ModelConfig& config = e.scenario.model;
@@ -88,6 +90,7 @@ StepReport BuildStepReport(const Evaluation& e) {
   }
   step.collective_fraction = Ratio(collectives.seconds(), seconds);
   step.verdict = VerdictOf(step.mxu_utilization, step.hbm_utilization, step.collective_fraction);
+  step.mfu_reason = RemarkableMfu(e);
   return step;
 }
 
@@ -187,6 +190,17 @@ std::string VerdictOf(double mxu_utilization, double hbm_utilization, double col
 std::string AxisVerdict(double exposed_fraction) {
   if (exposed_fraction >= 0.3) return "collective-bound";
   return exposed_fraction < 0.01 ? "hidden" : "exposed";
+}
+
+std::string RemarkableMfu(const Evaluation& e) {
+  if (e.metrics.mfu >= kLowMfu && e.metrics.mfu <= kHighMfu) return "";
+  const auto causes = BuildTimeByCause(e.result);
+  if (causes.empty()) return "";
+  const auto& [cause, time] = causes.front();
+  return fmt::format("{}, because of {}: {} of {} ({})", FormatPercent(e.metrics.mfu), cause,
+                     FormatTime(time), FormatTime(e.result.step_time),
+                     FormatPercent(Ratio(static_cast<double>(time.ps),
+                                         static_cast<double>(e.result.step_time.ps))));
 }
 
 Report BuildReport(const Evaluation& e) {

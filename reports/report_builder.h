@@ -18,4 +18,7 @@ std::string VerdictOf(double mxu_utilization, double hbm_utilization, double col
 // of the step).
 std::string AxisVerdict(double exposed_fraction);
 
+// The largest cause of the step's time, where its MFU is remarkable: under 5 % or over 75 %.
+std::string RemarkableMfu(const Evaluation& evaluation);
+
 }  // namespace shardwise

@@ -8,6 +8,7 @@
 #include "model/ops/builders.h"
 #include "model/ops/deepseek_builders.h"
 #include "model/ops/fused_builders.h"
+#include "model/ops/fused_util.h"
 #include "model/stacks/deepseek_v4_layer.h"
 #include "model/stacks/deepseek_v4_parameters.h"
 
@@ -15,8 +16,6 @@ namespace shardwise {
 namespace {
 
 constexpr char kMtpBlock[] = "mtp_block";
-
-DType WideOf(DType dtype) { return dtype == DType::kF64 ? DType::kF64 : DType::kF32; }
 
 using NamedValues = std::map<std::string, ValueId>;
 
@@ -27,7 +26,7 @@ struct LayerSum {
 
 // What layers add up for the balance loss: their losses, and for a pooled one its factors.
 std::vector<LayerSum> LayerSums(const ModelConfig& c) {
-  const DType wide = WideOf(c.dtype);
+  const DType wide = WideType(c.dtype);
   std::vector<LayerSum> sums = {{"balance_loss", {{}, wide}}};
   if (PoolsV4Balance(c)) {
     sums.push_back({"balance_counts", {{c.v4.num_experts}, wide}});

@@ -10,6 +10,7 @@
 #include "model/ops/builders.h"
 #include "model/ops/deepseek_builders.h"
 #include "model/ops/fused_builders.h"
+#include "model/ops/fused_util.h"
 #include "model/stacks/deepseek_v4_experts.h"
 
 namespace shardwise {
@@ -27,8 +28,6 @@ const Axes kRouterAxes = {"activation_batch", "activation_norm_length", ""};
 const Axes kMlpAxes = {"activation_batch", "activation_length", "activation_mlp"};
 
 constexpr double kRouterEpsilon = 1e-20;
-
-DType WideOf(DType dtype) { return dtype == DType::kF64 ? DType::kF64 : DType::kF32; }
 
 const Axes& StreamAxes(const ModelConfig& c) {
   return c.as_maxtext ? kMaxTextStreamAxes : kStreamAxes;
@@ -86,7 +85,7 @@ ValueId V4Layer::Raw(std::string_view name) const {
 
 ValueId V4Layer::P(std::string_view name) { return Convert(b_, Raw(name), c_.dtype); }
 
-DType V4Layer::island() const { return v_.float32_islands ? WideOf(c_.dtype) : c_.dtype; }
+DType V4Layer::island() const { return v_.float32_islands ? WideType(c_.dtype) : c_.dtype; }
 
 ValueId V4Layer::Island(std::string_view name) { return Convert(b_, Raw(name), island()); }
 
@@ -163,7 +162,7 @@ ValueId V4Layer::Mix(ValueId streams, const V4Maps& maps, ValueId sublayer) {
 
 V4PoolInputs V4Layer::PoolInputs(const std::string& path, ValueId h) {
   // Pooling runs in float32 from the projections on; the products themselves take narrow operands.
-  const DType wide = WideOf(c_.dtype);
+  const DType wide = WideType(c_.dtype);
   V4PoolInputs pool;
   pool.values = Einsum(b_, "bsk,kc->bsc", h, P(path + "kv_proj.kernel"), wide);
   pool.gates = Einsum(b_, "bsk,kc->bsc", h, P(path + "gate_proj.kernel"), wide);
@@ -181,7 +180,7 @@ V4IndexInputs V4Layer::IndexInputs(ValueId h, ValueId latent) {
   const ValueId flat = Einsum(b_, "bsr,rc->bsc", latent, P(path + "q_proj.kernel"));
   index.queries = Reshape(b_, flat, {dims[0], dims[1], v_.indexer_n_heads, v_.indexer_head_dim});
   const ValueId weights =
-      Einsum(b_, "bsk,kh->bsh", h, P(path + "weights_proj.kernel"), WideOf(c_.dtype));
+      Einsum(b_, "bsk,kh->bsh", h, P(path + "weights_proj.kernel"), WideType(c_.dtype));
   index.weights = Scale(b_, weights, 1 / std::sqrt(static_cast<double>(v_.indexer_n_heads)));
   return index;
 }
@@ -257,7 +256,7 @@ ValueId V4Layer::RoutedExperts(ValueId x, const V4Routing& routing) {
   V4ExpertInputs in;
   in.x = x;
   in.indices = routing.indices;
-  in.weights = Convert(b_, routing.weights, WideOf(c_.dtype));
+  in.weights = Convert(b_, routing.weights, WideType(c_.dtype));
   in.wi_0 = P("mlp.MoeBlock_0.wi_0");
   in.wi_1 = P("mlp.MoeBlock_0.wi_1");
   in.wo = P("mlp.MoeBlock_0.wo");
@@ -282,7 +281,7 @@ ValueId V4Layer::SharedExpert(ValueId x) {
 
 // Tokens of each sequence that name each expert: s32 [b,s,K] -> [b,E], wide.
 ValueId V4Layer::Counts(ValueId indices) {
-  const TensorType picks = {b_.type(indices).dims, WideOf(c_.dtype)};
+  const TensorType picks = {b_.type(indices).dims, WideType(c_.dtype)};
   return ReduceSum(b_, ScatterAddAlong(b_, Full(b_, picks, 1), indices, v_.num_experts), {1});
 }
 
@@ -291,7 +290,7 @@ V4RouterLoss V4Layer::RouterLoss(V4LayerKind kind, const V4Routing& routing) {
   if (kind.hash) return loss;
   const ScopedName scope(b_, "router_loss");
   const Dims picks = b_.type(routing.indices).dims;
-  const DType wide = WideOf(c_.dtype);
+  const DType wide = WideType(c_.dtype);
   const double rows = static_cast<double>(picks[0]), length = static_cast<double>(picks[1]);
   const double experts = static_cast<double>(v_.num_experts);
   const ValueId counts = Counts(routing.indices);
@@ -337,7 +336,7 @@ bool PoolsV4Balance(const ModelConfig& c) {
 ValueId V4HyperHead(BlockBuilder& b, const ModelConfig& c, ValueId streams, ValueId fn,
                     ValueId base, ValueId scale) {
   const ScopedName scope(b, "hc_head");
-  const DType wide = WideOf(c.dtype);
+  const DType wide = WideType(c.dtype);
   const ValueId flat = RmsNorm(b, Flattened(b, streams, wide), c.normalization_layer_epsilon);
   const ValueId a = Einsum(b, "bsk,kc->bsc", flat, Convert(b, fn, wide));
   const ValueId logits = ScaledAndShifted(b, a, Convert(b, scale, wide), Convert(b, base, wide));

@@ -7,14 +7,13 @@
 
 #include "model/ops/builders.h"
 #include "model/ops/fused_builders.h"
+#include "model/ops/fused_util.h"
 
 namespace shardwise {
 namespace {
 
 const std::vector<std::string> kLogitsAxes = {"activation_embed_and_logits_batch",
                                               "activation_length", "activation_vocab"};
-
-DType LossDType(const ModelConfig& c) { return c.dtype == DType::kF64 ? DType::kF64 : DType::kF32; }
 
 LogitsLossResults LossOf(BlockBuilder& b, const ModelConfig& c, ValueId hidden, ValueId kernel,
                          ValueId targets, ValueId weights) {
@@ -25,7 +24,7 @@ LogitsLossResults LossOf(BlockBuilder& b, const ModelConfig& c, ValueId hidden, 
   LogitsLossResults results;
   ValueId logits = Einsum(b, equation, hidden, Convert(b, kernel, c.dtype), out);
   logits = Constrain(b, logits, kLogitsAxes);
-  if (c.cast_logits_to_fp32) logits = Convert(b, logits, LossDType(c));
+  if (c.cast_logits_to_fp32) logits = Convert(b, logits, WideType(c.dtype));
   results.logits = logits;
   const ValueId loss = CrossEntropy(b, logits, targets, weights, c.z_loss_multiplier).loss;
   results.loss = ReduceSum(b, loss, {0, 1});
@@ -41,12 +40,13 @@ Block VocabTile(const ModelConfig& c, std::string name, int64_t rows, const Para
   kernel_input.name = kernel.name;
   kernel_input.role = Role::kParameter;
   kernel_input.logical_axes = kernel.logical_axes;
-  const ValueId sum = b.Input("loss", {{}, LossDType(c)}, Binding::kCarry);
+  const ValueId sum = b.Input("loss", {{}, WideType(c.dtype)}, Binding::kCarry);
   const ValueId hidden =
       b.Input("hidden", {{rows, length, c.emb_dim}, c.dtype}, Binding::kSlice, 2);
   const ValueId weight = b.Input(kernel_input, kernel.type);
   const ValueId targets = b.Input("targets", {{rows, length}, DType::kI32}, Binding::kSlice, 2);
-  const ValueId weights = b.Input("weights", {{rows, length}, LossDType(c)}, Binding::kSlice, 2);
+  const ValueId weights =
+      b.Input("weights", {{rows, length}, WideType(c.dtype)}, Binding::kSlice, 2);
   const ValueId loss =
       LossOf(b, c, Constrain(b, hidden, EmbeddedAxes()), weight, targets, weights).loss;
   BlockOutput output;
@@ -74,7 +74,7 @@ LogitsLossResults LogitsLoss(BlockBuilder& b, std::vector<Block>& blocks, const 
   blocks.push_back(
       VocabTile(c, found == 0 ? "vocab_tile" : fmt::format("vocab_tile_{}", found), rows, spec));
   // [b, s, e] -> [b, s/T, T, e]: a tile is slice t of dimension 2.
-  const std::vector<ValueId> tiled = {Zeros(b, {{}, LossDType(c)}),
+  const std::vector<ValueId> tiled = {Zeros(b, {{}, WideType(c.dtype)}),
                                       Reshape(b, hidden, {rows, length, tiles, c.emb_dim}), kernel,
                                       Reshape(b, batch.targets, {rows, length, tiles}),
                                       Reshape(b, batch.weights, {rows, length, tiles})};

@@ -3,17 +3,16 @@
 #include "kernels/base/check.h"
 #include "model/ops/builders.h"
 #include "model/ops/fused_builders.h"
+#include "model/ops/fused_util.h"
 #include "model/stacks/muon.h"
 
 namespace shardwise {
 namespace {
 
-DType WideOf(DType dtype) { return dtype == DType::kF64 ? DType::kF64 : DType::kF32; }
-
 // optax.clip_by_global_norm: the factor min(1, threshold / norm) on every gradient.
 ValueId ClipScale(BlockBuilder& b, const ModelConfig& c, const std::vector<ValueId>& gradients) {
   const ScopedName scope(b, "clip_by_global_norm");
-  const TensorType scalar{{}, WideOf(c.dtype)};
+  const TensorType scalar{{}, WideType(c.dtype)};
   if (c.gradient_clipping_threshold <= 0) return Full(b, scalar, 1.0);
   ValueId total;
   for (ValueId gradient : gradients) {

@@ -11,6 +11,7 @@
 #include "model/ir/passes.h"
 #include "model/ops/builders.h"
 #include "model/ops/fused_builders.h"
+#include "model/ops/fused_util.h"
 #include "model/stacks/deepseek_v4.h"
 #include "model/stacks/deepseek_v4_parameters.h"
 #include "model/stacks/optimizer.h"
@@ -21,9 +22,6 @@ namespace {
 
 const std::vector<std::string> kBatchAxes = {"activation_embed_and_logits_batch",
                                              "activation_norm_length"};
-
-// float32 unless the model runs in double for a check.
-DType WideDType(const ModelConfig& c) { return c.dtype == DType::kF64 ? DType::kF64 : DType::kF32; }
 
 class StepBuilder {
  public:
@@ -45,6 +43,7 @@ class StepBuilder {
         outputs.push_back(Output("grad." + step_.parameters[p].name, gradients_[p],
                                  step_.parameters[p].logical_axes));
       }
+      if (logits_.valid()) outputs.push_back(Output("logits", logits_, {}));
     }
     Block entry = std::move(b_).Finish(std::move(outputs));
     if (with_optimizer_) Donate(entry);
@@ -97,7 +96,7 @@ class StepBuilder {
     batch_.inputs = BatchInput("inputs", DType::kI32);
     batch_.positions = BatchInput("inputs_position", DType::kI32);
     batch_.targets = BatchInput("targets", DType::kI32);
-    batch_.weights = BatchInput("targets_weights", WideDType(c_));
+    batch_.weights = BatchInput("targets_weights", WideType(c_.dtype));
     if (v4()) batch_.segments = BatchInput("inputs_segmentation", DType::kI32);
   }
 
@@ -156,6 +155,7 @@ class StepBuilder {
     if (v4()) {
       V4LossResults results = BuildV4Loss(b, blocks_, c_, parameters, tables, batch);
       *out.loss = results.loss;
+      if (c_.gradient_accumulation_steps == 1) logits_ = results.logits;
       *out.expert_counts = std::move(results.expert_counts);
     } else {
       *out.loss = BuildTransformerLoss(b, blocks_, c_, parameters, batch);
@@ -172,8 +172,8 @@ class StepBuilder {
     const int64_t rows = c_.global_batch_size / steps;
     BlockBuilder micro("microbatch");
     std::vector<ValueId> in, tables, sums;
-    const ValueId loss_sum = micro.Input("loss", {{}, WideDType(c_)}, Binding::kCarry);
-    std::vector<ValueId> operands = {Zeros(b_, {{}, WideDType(c_)})};
+    const ValueId loss_sum = micro.Input("loss", {{}, WideType(c_.dtype)}, Binding::kCarry);
+    std::vector<ValueId> operands = {Zeros(b_, {{}, WideType(c_.dtype)})};
     for (const Parameter& p : step_.parameters) {
       BlockInput input;
       input.name = "grad." + p.name;
@@ -185,7 +185,7 @@ class StepBuilder {
     std::map<std::string, ValueId> count_sums;
     for (const Parameter& p : step_.parameters) {
       if (UpdateOf(c_, p) != Update::kRoutedBias) continue;
-      const TensorType type = {p.type.dims, WideDType(c_)};
+      const TensorType type = {p.type.dims, WideType(c_.dtype)};
       count_sums[p.name] = micro.Input("counts." + p.name, type, Binding::kCarry);
       operands.push_back(Zeros(b_, type));
     }
@@ -277,6 +277,7 @@ class StepBuilder {
   std::vector<ParameterState> state_;
   std::map<std::string, ValueId> expert_counts_;
   ValueId count_, loss_;
+  ValueId logits_;  // of a model that gives them, for one microbatch and vocabulary tile
   BatchValues batch_;
 };
 

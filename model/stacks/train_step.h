@@ -42,7 +42,8 @@ struct TrainStep {
 // Unimplemented for a decoder block or option nothing here builds; the message names the key.
 StatusOr<TrainStep> BuildTrainStep(const ModelConfig& config);
 
-// Loss and gradients only: the same graph without clip and update. Outputs: loss, gradients.
+// Loss and gradients only: the same graph without clip and update. Outputs: loss, gradients and, of
+// deepseek4 in one microbatch without vocabulary tiling, logits.
 StatusOr<TrainStep> BuildLossAndGradients(const ModelConfig& config);
 
 }  // namespace shardwise
