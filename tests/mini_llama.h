@@ -35,8 +35,9 @@ inline ModelConfig MiniConfig(const std::vector<std::string>& more = {}) {
 
 // Drawn inputs of a step by the names of its entry block: parameters of the size of trained ones,
 // second moments positive, some tokens without weight.
-inline std::vector<Tensor> DrawStepInputs(const TrainStep& step, int64_t vocab) {
-  Draw draw(99);
+inline std::vector<Tensor> DrawStepInputs(const TrainStep& step, int64_t vocab,
+                                          uint64_t seed = 99) {
+  Draw draw(seed);
   std::vector<Tensor> inputs;
   const Block& entry = step.program.entry();
   for (const BlockInput& input : entry.inputs) {

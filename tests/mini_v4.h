@@ -41,10 +41,11 @@ inline ModelConfig Unsharded(ModelConfig model) {
 
 // Inputs of a step: drawn state, distinct experts per token in the hash tables with a preference
 // for the first ones, and packed documents in every second row.
-inline std::vector<Tensor> DrawV4Inputs(const TrainStep& step, const ModelConfig& c) {
-  std::vector<Tensor> inputs = DrawStepInputs(step, c.vocab_size);
+inline std::vector<Tensor> DrawV4Inputs(const TrainStep& step, const ModelConfig& c,
+                                        uint64_t seed = 99) {
+  std::vector<Tensor> inputs = DrawStepInputs(step, c.vocab_size, seed);
   const Block& entry = step.program.entry();
-  Draw draw(7);
+  Draw draw(seed + 1);
   for (size_t i = 0; i < inputs.size(); ++i) {
     const std::string& name = entry.inputs[i].name;
     const Dims& dims = inputs[i].type().dims;
