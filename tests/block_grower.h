@@ -86,6 +86,8 @@ class BlockGrower {
   }
 
   // x with dimensions `dims`: a value of the pool that has them, or one repeated over them.
+  // By value: a reference into the block's types would not survive the nodes added here.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param)
   ValueId Like(const Dims dims) {
     std::vector<ValueId> fitting;
     for (ValueId v : pool_) {

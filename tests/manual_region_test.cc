@@ -162,7 +162,8 @@ TEST(ManualRegionTest, PvaryPutsTheSumBehindTheScatter) {
   const Tensor x = Draw(7).Values({{kRows, kIn}, DType::kF64});
   const Tensor w = Draw(8).Values({{kIn, kOut}, DType::kF64});
   const SpmdProgram late = WeightProgram(/*pvary=*/true), early = WeightProgram(/*pvary=*/false);
-  const TensorType whole = w.type(), shard{{kIn / 4, kOut}, DType::kF64};
+  const TensorType& whole = w.type();
+  const TensorType shard{{kIn / 4, kOut}, DType::kF64};
   using Names = std::vector<std::string>;
   EXPECT_EQ(Reductions(late.program.entry()),
             (Names{"reduce_scatter " + whole.ToText(), "all_reduce " + shard.ToText()}));

@@ -17,7 +17,7 @@
 
 namespace shardwise {
 
-inline Tensor TensorOf(TensorType type, const std::vector<double>& values) {
+inline Tensor TensorOf(const TensorType& type, const std::vector<double>& values) {
   Tensor tensor(type);
   SW_CHECK(tensor.elements() == static_cast<int64_t>(values.size()), "{} values for {}",
            values.size(), type.ToText());

@@ -159,7 +159,7 @@ void Samples(uint64_t seed, std::vector<OpSample>& samples) {
 }  // namespace compressed_attention
 
 OpDef CompressedAttentionOp() {
-  using namespace compressed_attention;
+  using namespace compressed_attention;  // NOLINT(google-build-using-namespace): own parts
   OpDef def;
   def.name = "compressed_attention";
   def.doc =

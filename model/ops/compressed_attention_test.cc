@@ -13,7 +13,7 @@
 namespace shardwise::test {
 namespace {
 
-using namespace compressed_attention;
+using namespace compressed_attention;  // NOLINT(google-build-using-namespace): own parts
 
 // By counting: the share of the tiles of queries x keys with a pair that `sees`.
 template <class Sees>

@@ -8,7 +8,7 @@
 namespace shardwise {
 namespace {
 
-using namespace compressed_attention;
+using namespace compressed_attention;  // NOLINT(google-build-using-namespace): own parts
 
 StatusOr<std::vector<TensorType>> Infer(const Attrs& attrs, Types in) {
   const VjpPlaces places(attrs, in.size());

@@ -102,7 +102,8 @@ double V4WindowPairs(int64_t length, int64_t window) {
 }
 
 double V4BlockPairs(int64_t length, int64_t ratio) {
-  const double q = static_cast<double>(length / ratio), m = static_cast<double>(length % ratio);
+  const int64_t blocks = length / ratio;
+  const double q = static_cast<double>(blocks), m = static_cast<double>(length % ratio);
   return static_cast<double>(ratio) * q * (q - 1) / 2 + q * (m + 1);
 }
 
@@ -122,8 +123,8 @@ ModelFlops CountV4LayerFlops(const ModelConfig& config, int64_t ratio, V4Pairs p
   double seen = all ? s.S * s.S : V4WindowPairs(length, config.sliding_window_size);
   double scored = 0;  // pairs of the indexer
   if (ratio > 0) {
-    const double entries =
-        all ? s.S * static_cast<double>(length / ratio) : V4BlockPairs(length, ratio);
+    const int64_t blocks = length / ratio;
+    const double entries = all ? s.S * static_cast<double>(blocks) : V4BlockPairs(length, ratio);
     token += selects ? t.csa_compressor + t.indexer_projections : t.hca_compressor;
     seen += all || !selects ? entries : V4SelectedPairs(length, ratio, config.v4.indexer_topk);
     if (selects) scored = entries;

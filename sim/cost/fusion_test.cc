@@ -49,7 +49,7 @@ class FusionTest : public ::testing::Test {
     return b_.Input(name, {{m, n}, kBF16});
   }
   ValueId Product(ValueId x, ValueId y) { return Einsum(b_, "mk,kn->mn", x, y); }
-  Fused Finish(std::vector<ValueId> outputs) {
+  Fused Finish(const std::vector<ValueId>& outputs) {
     std::vector<BlockOutput> list;
     for (ValueId v : outputs) list.push_back(Out(v));
     return Fused(std::move(b_).Finish(std::move(list)));
