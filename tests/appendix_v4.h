@@ -136,12 +136,12 @@ inline Sources AttentionSources(uint64_t b, V4LayerKind kind) {
                {p + "kv_norm.scale", Gain(b + 5)}, {p + "sinks", {b + 6}},
                {p + "o_a_proj.kernel", {b + 7}},   {p + "o_b_proj.kernel", {b + 8}}};
   if (!kind.compressed()) return s;
-  const std::string compressor = p + (kind.overlapping() ? "csa_compressor." : "hca_compressor.");
+  const std::string compressor = p + (kind.overlapping ? "csa_compressor." : "hca_compressor.");
   s.insert({{compressor + "kv_proj.kernel", {b + 9}},
             {compressor + "gate_proj.kernel", {b + 10}},
             {compressor + "position_bias", {b + 11}},
             {compressor + "kv_norm.scale", Gain(b + 12)}});
-  if (!kind.overlapping()) return s;
+  if (!kind.overlapping) return s;
   const std::string indexer = compressor + "indexer.";
   s.insert({{indexer + "q_proj.kernel", {b + 13}},
             {indexer + "kv_proj.kernel", {b + 14}},

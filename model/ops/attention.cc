@@ -173,15 +173,7 @@ StatusOr<std::vector<TensorType>> VjpInfer(const Attrs& attrs, Types in) {
     return InvalidArgument("{} operands where 8 or 9 are expected", in.size());
   }
   SW_RETURN_IF_ERROR(CheckForward(attrs, in.first(kForwardOperands)));
-  const std::vector<TensorType> forward = ForwardTypes(in);
-  // o and lse, then their cotangents.
-  for (size_t k = kForwardOperands; k < in.size(); ++k) {
-    SW_RETURN_IF_ERROR(ExpectFloat(in, k));
-    const TensorType& expected = forward[(k - kForwardOperands) % 2];
-    if (in[k].dims != expected.dims) {
-      return InvalidArgument("operand {} is {}, not like {}", k, in[k].ToText(), expected.ToText());
-    }
-  }
+  SW_RETURN_IF_ERROR(ExpectResultsAndCotangents(in, kForwardOperands, ForwardTypes(in)));
   return std::vector<TensorType>{in[0], in[1], in[2]};
 }
 

@@ -76,6 +76,9 @@ OpSample ForwardSample(SampleRandom& random, int kind);
 // Pairs of queries and tokens on tiles with a visible pair.
 double WindowShare(int64_t queries, int64_t tokens, int64_t window, int64_t block_q,
                    int64_t block_kv);
+// Pairs of each query i and the entries complete at it, (i + 1) / ratio rounded down, `most` at
+// most.
+double CompletePairs(int64_t queries, int64_t ratio, int64_t most);
 // Pairs of queries and entries of `ratio` tokens on tiles with a complete entry.
 double CompleteShare(int64_t queries, int64_t entries, int64_t ratio, int64_t block_q,
                      int64_t block_kv);

@@ -17,14 +17,7 @@ StatusOr<std::vector<TensorType>> Infer(const Attrs& attrs, Types in) {
                            places.d_lse());
   }
   SW_RETURN_IF_ERROR(CheckForward(attrs, in.first(places.forward)));
-  const std::vector<TensorType> forward = ForwardTypes(in);
-  for (size_t k = places.forward; k < in.size(); ++k) {
-    SW_RETURN_IF_ERROR(ExpectFloat(in, k));
-    const TensorType& expected = forward[(k - places.forward) % 2];
-    if (in[k].dims != expected.dims) {
-      return InvalidArgument("operand {} is {}, not like {}", k, in[k].ToText(), expected.ToText());
-    }
-  }
+  SW_RETURN_IF_ERROR(ExpectResultsAndCotangents(in, places.forward, ForwardTypes(in)));
   std::vector<TensorType> out = {in[kQ], in[kKv], in[kSinks]};
   if (places.form.has_entries) out.push_back(in[places.form.entries()]);
   return out;

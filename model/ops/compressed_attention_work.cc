@@ -5,18 +5,14 @@
 #include "model/ops/compressed_attention.h"
 
 namespace shardwise::compressed_attention {
-namespace {
 
-// sum over queries i of min(most, complete(i)), complete(i) = (i + 1) / ratio rounded down: the
-// entries grow by one every `ratio` queries until there are `most`.
+// The entries grow by one every `ratio` queries until there are `most`.
 double CompletePairs(int64_t queries, int64_t ratio, int64_t most) {
   const int64_t steps = std::min(queries / ratio, most);
   const int64_t growing = std::max<int64_t>(0, steps - 1) * steps / 2 * ratio;
   const int64_t after = queries - (steps * ratio - 1);  // queries that have the last number
   return static_cast<double>(growing) + static_cast<double>(steps) * static_cast<double>(after);
 }
-
-}  // namespace
 
 double WindowShare(int64_t queries, int64_t tokens, int64_t window, int64_t block_q,
                    int64_t block_kv) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/ops/builders.h"
+#include "model/ops/op_util.h"
 
 namespace shardwise {
 
@@ -42,6 +43,17 @@ Status MatchDims(std::string_view spec, Types in) {
   }
   if (operand == in.size()) return absl::OkStatus();
   return InvalidArgument("{} operands where {} are expected", in.size(), spec);
+}
+
+Status ExpectResultsAndCotangents(Types in, size_t first, Types results) {
+  for (size_t k = first; k < in.size(); ++k) {
+    SW_RETURN_IF_ERROR(ExpectFloat(in, k));
+    const TensorType& expected = results[(k - first) % results.size()];
+    if (in[k].dims != expected.dims) {
+      return InvalidArgument("operand {} is {}, not like {}", k, in[k].ToText(), expected.ToText());
+    }
+  }
+  return absl::OkStatus();
 }
 
 ValueId BroadcastDims(BlockBuilder& b, ValueId x, const Dims& shape,

@@ -13,6 +13,10 @@ namespace shardwise {
 // their ranks, and that a letter has one extent.
 Status MatchDims(std::string_view spec, Types in);
 
+// Operands from `first` on are floats of the dims of a forward's results, and again: the results,
+// then their cotangents, of which the last may be missing.
+Status ExpectResultsAndCotangents(Types in, size_t first, Types results);
+
 // The dtype statistics and accumulations are kept in: f64 for f64, f32 for narrower floats.
 inline DType WideType(DType dtype) { return dtype == DType::kF64 ? DType::kF64 : DType::kF32; }
 

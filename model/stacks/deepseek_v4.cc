@@ -226,15 +226,14 @@ class LossBuilder {
     AddTo(b_, sums_, loss);
     if (!kind.hash) ++routed_layers_;
     if (loss.counts.valid()) {
-      results_.expert_counts[group.path + "mlp.MoeBlock_0.gate.bias"] = loss.counts;
+      results_.expert_counts[group.path + kV4GateBias] = loss.counts;
     }
   }
 
   // Runs the layers of a group on the streams.
   void Run(const V4Group& group, size_t& table) {
     if (IsUnrolled(group)) return RunUnrolled(group, table);
-    const ScopedName scope(b_,
-                           group.path == "mtp_block.transformer_layer." ? kMtpBlock : "decoder");
+    const ScopedName scope(b_, group.block == kMtpBlock ? kMtpBlock : "decoder");
     blocks_.push_back(GroupBlock(c_, group, blocks_).Build(b_.type(streams_), tokens_, b_));
     // The regions of the block were added in front of it.
     const Block& block = blocks_.back();
@@ -255,7 +254,7 @@ class LossBuilder {
     size_t next = 1;
     for (ValueId& sum : sums_) sum = out[next++];
     for (size_t l = 0; l < group.layers.size(); ++l) {
-      const std::string name = group.path + group.places[l] + "mlp.MoeBlock_0.gate.bias";
+      const std::string name = group.path + group.places[l] + kV4GateBias;
       if (group.layers[l].hash) continue;
       routed_layers_ += group.trips;
       if (next == out.size()) continue;

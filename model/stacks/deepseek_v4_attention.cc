@@ -7,10 +7,10 @@
 #include <cmath>
 #include <utility>
 
-#include "kernels/base/check.h"
 #include "model/ir/manual.h"
 #include "model/ops/builders.h"
 #include "model/ops/deepseek_builders.h"
+#include "model/stacks/region_inputs.h"
 
 namespace shardwise {
 namespace {
@@ -22,34 +22,6 @@ ManualSpec SpecOf(const RegionAxes& axes, int rank, int heads_dim) {
   if (heads_dim >= 0) spec[heads_dim] = axes.heads;
   return spec;
 }
-
-// Collects the operands of a region, their specs and its inputs at once.
-class RegionInputs {
- public:
-  RegionInputs(const BlockBuilder& outer, BlockBuilder& region, const ModelConfig& config)
-      : outer_(outer), region_(region), mesh_(config.mesh) {}
-
-  ValueId Add(const std::string& name, ValueId operand, const ManualSpec& spec) {
-    TensorType local = outer_.type(operand);
-    for (size_t d = 0; d < spec.size(); ++d) {
-      const int64_t shards = mesh_.SizeOf(spec[d]);
-      SW_CHECK(local.dims[d] % shards == 0, "{} of {} over {}", name, local.ToText(), shards);
-      local.dims[d] /= shards;
-    }
-    operands_.push_back(operand);
-    specs_.push_back(ToText(spec));
-    return region_.Input(name, local);
-  }
-  const std::vector<ValueId>& operands() const { return operands_; }
-  const std::vector<std::string>& specs() const { return specs_; }
-
- private:
-  const BlockBuilder& outer_;
-  BlockBuilder& region_;
-  const Mesh& mesh_;
-  std::vector<ValueId> operands_;
-  std::vector<std::string> specs_;
-};
 
 V4PoolInputs AddPool(RegionInputs& region, const RegionAxes& axes, const std::string& name,
                      const V4PoolInputs& in) {
@@ -137,10 +109,10 @@ ValueId V4AttentionCore::Gathered(ValueId x) {
 ValueId V4AttentionCore::Pool(const V4PoolInputs& in, ValueId positions, ValueId rows) {
   const ScopedName scope(b_, "compressor");
   const ValueId places = BlockPlaces(positions, rows);
-  const bool halo = shards_ > 1 && kind_.overlapping();
+  const bool halo = shards_ > 1 && kind_.overlapping;
   auto extended = [&](ValueId x) { return halo ? WithTail(x, kind_.ratio) : x; };
   ValueId pooled = CompressTokens(b_, extended(in.values), extended(in.gates), in.position_bias,
-                                  extended(places), kind_.ratio, kind_.overlapping());
+                                  extended(places), kind_.ratio, kind_.overlapping);
   if (halo) pooled = SliceDim(b_, pooled, 1, 1, b_.type(pooled).dims[1]);
   pooled = RmsNorm(b_, pooled, in.norm, c_.normalization_layer_epsilon);
   return Gathered(Convert(b_, Rotate(pooled, BlockPositions(places), false), c_.dtype));
@@ -234,7 +206,7 @@ ValueId V4Attend(BlockBuilder& builder, std::vector<Block>& blocks, const ModelC
   const int64_t shards = c.mesh.SizeOf(c.region_axes.length);
   if (shards == 1) return V4AttentionCore(builder, c, kind).Attend(in);
   BlockBuilder region(fmt::format("{}.attention.{}", builder.block().name, blocks.size()));
-  RegionInputs inputs(builder, region, c);
+  RegionInputs inputs(builder, region, c.mesh);
   const V4AttentionInputs local = AddAll(inputs, c.region_axes, in);
   BlockOutput o;
   o.name = "o";

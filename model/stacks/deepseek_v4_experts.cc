@@ -6,11 +6,11 @@
 #include <cmath>
 #include <string>
 
-#include "kernels/base/check.h"
 #include "model/ir/manual.h"
 #include "model/ops/builders.h"
 #include "model/ops/deepseek_builders.h"
 #include "model/ops/fused_builders.h"
+#include "model/stacks/region_inputs.h"
 
 namespace shardwise {
 namespace {
@@ -55,49 +55,37 @@ class ExpertRegion {
 
   ValueId Add(BlockBuilder& outer, std::vector<Block>& blocks, const V4ExpertInputs& in) {
     const ManualSpec tokens = {axes_.batch, axes_.length, {}};
-    const V4ExpertInputs local = {Input(outer, "x", in.x, tokens),
-                                  Input(outer, "indices", in.indices, tokens),
-                                  Input(outer, "weights", in.weights, tokens),
-                                  Weight(outer, "wi_0", in.wi_0, 1),
-                                  Weight(outer, "wi_1", in.wi_1, 1),
-                                  Relaid(Weight(outer, "wo", in.wo, 2))};
+    RegionInputs inputs(outer, b_, c_.mesh);
+    const V4ExpertInputs local = {inputs.Add("x", in.x, tokens),
+                                  inputs.Add("indices", in.indices, tokens),
+                                  inputs.Add("weights", in.weights, tokens),
+                                  Weight(inputs, "wi_0", in.wi_0, 1),
+                                  Weight(inputs, "wi_1", in.wi_1, 1),
+                                  Relaid(Weight(inputs, "wo", in.wo, 2))};
     BlockOutput y;
     y.name = "y";
     y.value = Body(local);
     blocks.push_back(std::move(b_).Finish({y}));
-    return AddManual(outer, blocks.back(), c_.mesh, specs_, {ToText(tokens)},
-                     ManualTranspose::kTyped, operands_)[0];
+    return AddManual(outer, blocks.back(), c_.mesh, inputs.specs(), {ToText(tokens)},
+                     ManualTranspose::kTyped, inputs.operands())[0];
   }
 
  private:
-  ValueId Input(BlockBuilder& outer, const std::string& name, ValueId operand,
-                const ManualSpec& spec) {
-    TensorType local = outer.type(operand);
-    for (size_t d = 0; d < spec.size(); ++d) {
-      const int64_t shards = c_.mesh.SizeOf(spec[d]);
-      SW_CHECK(local.dims[d] % shards == 0, "{} {} over {}", name, local.ToText(), shards);
-      local.dims[d] /= shards;
-    }
-    operands_.push_back(operand);
-    specs_.push_back(ToText(spec));
-    return b_.Input(name, local);
-  }
-
   // A weight whose dimension `embed` (1 or 2) is the model's width, whole where tokens need it.
   // MaxText's region takes it gathered, so its cotangent is summed whole; here it is gathered
   // inside, so its cotangent is reduce-scattered.
-  ValueId Weight(BlockBuilder& outer, const std::string& name, ValueId operand, int64_t embed) {
+  ValueId Weight(RegionInputs& inputs, const std::string& name, ValueId operand, int64_t embed) {
     const int64_t mlp = 3 - embed;
     ManualSpec spec(3);
     spec[0] = axes_.expert;
     spec[mlp] = mlp_.kept;
-    if (c_.as_maxtext) return Input(outer, name, operand, spec);
+    if (c_.as_maxtext) return inputs.Add(name, operand, spec);
     spec[mlp] = Joined(mlp_.gathered, mlp_.kept);
     const int64_t split = v_.shard_exp_on_fsdp ? 0 : embed;
     spec[split].insert(spec[split].end(), axes_.expert_embed.begin(), axes_.expert_embed.end());
     // Summed over the devices that hold the same shard only after it is one again.
     const Axes copies = Unmentioned(spec);
-    ValueId weight = Pvary(b_, Input(outer, name, operand, spec), copies, c_.mesh.SizeOf(copies));
+    ValueId weight = Pvary(b_, inputs.Add(name, operand, spec), copies, c_.mesh.SizeOf(copies));
     weight = GatherOver(weight, mlp_.gathered, mlp);
     return GatherOver(weight, axes_.expert_embed, split);
   }
@@ -233,12 +221,8 @@ class ExpertRegion {
     ValueId up = GroupedMatmul(b_, rows, in.wi_1, sizes, expected, wi);
     gate = CheckpointName(b_, CheckpointName(b_, gate, "mlpwi_0"), "moe_mlpwi_0");
     up = CheckpointName(b_, up, "moe_mlpwi_1");
-    const double limit = v_.mlp_activations_limit;
-    if (limit > 0) {
-      gate = Clamp(b_, gate, -kUnbounded, limit);
-      up = Clamp(b_, up, -limit, limit);
-    }
-    const ValueId y = GroupedMatmul(b_, Mul(b_, Silu(b_, gate), up), in.wo, sizes, expected, wo);
+    const ValueId hidden = V4Gated(b_, gate, up, v_.mlp_activations_limit);
+    const ValueId y = GroupedMatmul(b_, hidden, in.wo, sizes, expected, wo);
     return CheckpointName(b_, CheckpointName(b_, y, "mlpwo"), "moe_mlpwo");
   }
 
@@ -259,11 +243,17 @@ class ExpertRegion {
   int64_t shards_;
   bool tokens_split_ = false;
   BlockBuilder b_;
-  std::vector<ValueId> operands_;
-  std::vector<std::string> specs_;
 };
 
 }  // namespace
+
+ValueId V4Gated(BlockBuilder& b, ValueId gate, ValueId up, double limit) {
+  if (limit > 0) {
+    gate = Clamp(b, gate, -kUnbounded, limit);
+    up = Clamp(b, up, -limit, limit);
+  }
+  return Mul(b, Silu(b, gate), up);
+}
 
 ValueId V4RoutedExperts(BlockBuilder& builder, std::vector<Block>& blocks, const ModelConfig& c,
                         const V4ExpertInputs& in) {

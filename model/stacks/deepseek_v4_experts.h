@@ -17,6 +17,10 @@ struct V4ExpertInputs {
   ValueId wo;          // [E,F,D]
 };
 
+// silu(gate) up, of gate at most `limit` and up within +-limit; 0: of both as they are
+// (v4-spec 2.11).
+ValueId V4Gated(BlockBuilder& b, ValueId gate, ValueId up, double limit);
+
 // Weighted sum over each token's experts, [b,s,D].
 ValueId V4RoutedExperts(BlockBuilder& builder, std::vector<Block>& blocks,
                         const ModelConfig& config, const V4ExpertInputs& in);

@@ -58,12 +58,20 @@ ValueId Flattened(BlockBuilder& b, ValueId streams, DType dtype) {
   return Convert(b, Reshape(b, streams, {dims[0], dims[1], dims[2] * dims[3]}), dtype);
 }
 
+// x over (its sum along the last dimension + epsilon).
+ValueId OverSum(BlockBuilder& b, ValueId x, double epsilon = 0) {
+  const Dims dims = b.type(x).dims;
+  const int64_t last = static_cast<int64_t>(dims.size()) - 1;
+  ValueId sum = ReduceSum(b, x, {last});
+  if (epsilon != 0) sum = AddScalar(b, sum, epsilon);
+  return Div(b, x, BroadcastAlong(b, sum, dims, {&last, 1}));
+}
+
 ValueId Softmax(BlockBuilder& b, ValueId x) {
   const Dims dims = b.type(x).dims;
   const int64_t last = static_cast<int64_t>(dims.size()) - 1;
   const ValueId max = BroadcastAlong(b, ReduceMax(b, x, {last}), dims, {&last, 1});
-  const ValueId weights = Exp(b, Sub(b, x, max));
-  return Div(b, weights, BroadcastAlong(b, ReduceSum(b, weights, {last}), dims, {&last, 1}));
+  return OverSum(b, Exp(b, Sub(b, x, max)));
 }
 
 }  // namespace
@@ -206,9 +214,9 @@ V4AttentionInputs V4Layer::AttentionInputs(V4LayerKind kind, ValueId h) {
   in.rows = tokens_.rows;
   in.segments = tokens_.segments;
   if (kind.compressed()) {
-    in.entries = PoolInputs(path + (kind.overlapping() ? "csa" : "hca") + "_compressor.", h);
+    in.entries = PoolInputs(path + (kind.overlapping ? "csa" : "hca") + "_compressor.", h);
   }
-  if (kind.overlapping()) in.index = IndexInputs(h, latent);
+  if (kind.overlapping) in.index = IndexInputs(h, latent);
   return in;
 }
 
@@ -236,11 +244,7 @@ V4Routing V4Layer::Route(V4LayerKind kind, ValueId x, ValueId table) {
     routing.indices = TopK(b_, Biased(scores), v_.num_experts_per_tok);
   }
   const ValueId chosen = TakeAlong(b_, scores, routing.indices);
-  const Dims dims = b_.type(chosen).dims;
-  const int64_t last = 2;
-  const ValueId sum = AddScalar(b_, ReduceSum(b_, chosen, {last}), kRouterEpsilon);
-  const ValueId share = Div(b_, chosen, BroadcastAlong(b_, sum, dims, {&last, 1}));
-  routing.weights = Scale(b_, share, v_.routed_scaling_factor);
+  routing.weights = Scale(b_, OverSum(b_, chosen, kRouterEpsilon), v_.routed_scaling_factor);
   return routing;
 }
 
@@ -248,7 +252,7 @@ V4Routing V4Layer::Route(V4LayerKind kind, ValueId x, ValueId table) {
 ValueId V4Layer::Biased(ValueId scores) {
   if (!v_.routed_bias) return scores;
   const TensorType type = b_.type(scores);
-  const ValueId bias = Convert(b_, Raw("mlp.MoeBlock_0.gate.bias"), type.dtype);
+  const ValueId bias = Convert(b_, Raw(kV4GateBias), type.dtype);
   return Add(b_, scores, BroadcastInDim(b_, bias, type.dims, {2}));
 }
 
@@ -270,12 +274,8 @@ ValueId V4Layer::SharedExpert(ValueId x) {
   ValueId up = Einsum(b_, "bsk,km->bsm", x, P(path + "wi_1.kernel"));
   gate = CheckpointName(b_, gate, "mlpwi_0");
   up = CheckpointName(b_, up, "mlpwi_1");
-  const double limit = v_.mlp_activations_limit;
-  if (v_.shared_clamp && limit > 0) {
-    gate = Clamp(b_, gate, -kUnbounded, limit);
-    up = Clamp(b_, up, -limit, limit);
-  }
-  const ValueId hidden = Constrain(b_, Mul(b_, Silu(b_, gate), up), kMlpAxes);
+  const double limit = v_.shared_clamp ? v_.mlp_activations_limit : 0;
+  const ValueId hidden = Constrain(b_, V4Gated(b_, gate, up, limit), kMlpAxes);
   return CheckpointName(b_, Einsum(b_, "bsm,mk->bsk", hidden, P(path + "wo.kernel")), "mlpwo");
 }
 
@@ -306,14 +306,7 @@ V4RouterLoss V4Layer::RouterLoss(V4LayerKind kind, const V4Routing& routing) {
   }
   const ValueId scores = SqrtSoftplus(b_, logits);
   const bool maxtext = v_.balance_loss == BalanceLoss::kMaxText;
-  ValueId share;
-  if (maxtext) {
-    share = Softmax(b_, Biased(scores));
-  } else {
-    const int64_t last = 2;
-    const Dims dims = b_.type(scores).dims;
-    share = Div(b_, scores, BroadcastAlong(b_, ReduceSum(b_, scores, {last}), dims, {&last, 1}));
-  }
+  const ValueId share = maxtext ? Softmax(b_, Biased(scores)) : OverSum(b_, scores);
   const ValueId sums = ReduceSum(b_, share, {1});  // over tokens: S times the mean share
   const ValueId product = ReduceSum(b_, Mul(b_, counts, sums), {0, 1});
   // E^2 mean_{b,e}(density x share), or E / K mean_b sum_e of the same.

@@ -51,7 +51,7 @@ void AddHyperConnection(const ModelConfig& c, const std::string& name, List& lis
 // Projections, gates and norm that pool `channels` per token into blocks.
 void AddCompressor(const ModelConfig& c, const std::string& path, V4LayerKind kind,
                    int64_t channels, List& list) {
-  const int64_t width = kind.overlapping() ? 2 * channels : channels;
+  const int64_t width = kind.overlapping ? 2 * channels : channels;
   list.push_back(Matrix(path + "kv_proj.kernel", {c.emb_dim, width}, {"embed", "kv"}));
   list.push_back(Matrix(path + "gate_proj.kernel", {c.emb_dim, width}, {"embed", "kv"}));
   list.push_back(Vector(path + "position_bias", {kind.ratio, width}, {"", WidthAxis(c, "")}));
@@ -76,10 +76,9 @@ void AddAttention(const ModelConfig& c, V4LayerKind kind, List& list) {
   list.push_back(Matrix(path + "o_b_proj.kernel", {v.o_groups * v.o_lora_rank, c.emb_dim},
                         {"o_lora_up_proj", "embed"}));
   if (!kind.compressed()) return;
-  const std::string compressor =
-      path + (kind.overlapping() ? "csa_compressor." : "hca_compressor.");
+  const std::string compressor = path + (kind.overlapping ? "csa_compressor." : "hca_compressor.");
   AddCompressor(c, compressor, kind, d, list);
-  if (!kind.overlapping()) return;
+  if (!kind.overlapping) return;
   const std::string indexer = compressor + "indexer.";
   list.push_back(Matrix(indexer + "q_proj.kernel",
                         {v.q_lora_rank, v.indexer_n_heads * v.indexer_head_dim},
@@ -95,7 +94,7 @@ void AddExperts(const ModelConfig& c, V4LayerKind kind, List& list) {
   const std::string path = "mlp.MoeBlock_0.";
   list.push_back(Matrix(path + "gate.kernel", {d, e}, {"embed_moe", ""}));
   if (!kind.hash && v.routed_bias) {
-    list.push_back({path + "gate.bias", {e}, {""}, Update::kRoutedBias, {}, 0});
+    list.push_back({kV4GateBias, {e}, {""}, Update::kRoutedBias, {}, 0});
   }
   const bool by_expert = v.shard_exp_on_fsdp;
   const Axes wi =

@@ -16,11 +16,10 @@ struct V4LayerKind {
   bool hash = false;  // experts by token id
   // Compressed sparse attention: entries pool two blocks, an indexer chooses among them. Else, with
   // entries, heavily compressed: one block each, all are seen. MaxText tells the two by the ratio.
-  bool csa = ratio == 4;
+  bool overlapping = ratio == 4;
   bool operator==(const V4LayerKind&) const = default;
 
   bool compressed() const { return ratio > 0; }
-  bool overlapping() const { return csa; }
 };
 
 // A block of one or more layers that runs `trips` times.
@@ -36,6 +35,9 @@ struct V4Group {
 // The prefix layers one by one, then the rest as the shortest repeating pattern of at most eight
 // layers, as MaxText scans them; layers that repeat no pattern stand alone.
 std::vector<V4Group> V4Groups(const ModelConfig& config);
+
+// The routing bias of a layer, which an update of its own moves by the experts' counts.
+inline constexpr char kV4GateBias[] = "mlp.MoeBlock_0.gate.bias";
 
 // A parameter of one layer, without the stacking dimension.
 struct V4LayerParameter {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/ops/compressed_attention.h"
+
 namespace shardwise {
 namespace {
 
@@ -102,15 +104,11 @@ double V4WindowPairs(int64_t length, int64_t window) {
 }
 
 double V4BlockPairs(int64_t length, int64_t ratio) {
-  const int64_t blocks = length / ratio;
-  const double q = static_cast<double>(blocks), m = static_cast<double>(length % ratio);
-  return static_cast<double>(ratio) * q * (q - 1) / 2 + q * (m + 1);
+  return compressed_attention::CompletePairs(length, ratio, length / ratio);
 }
 
 double V4SelectedPairs(int64_t length, int64_t ratio, int64_t picks) {
-  if (length / ratio <= picks) return V4BlockPairs(length, ratio);
-  const double r = static_cast<double>(ratio), k = static_cast<double>(picks);
-  return r * k * (k - 1) / 2 + k * (static_cast<double>(length) - r * k + 1);
+  return compressed_attention::CompletePairs(length, ratio, picks);
 }
 
 ModelFlops CountV4LayerFlops(const ModelConfig& config, int64_t ratio, V4Pairs pairs) {

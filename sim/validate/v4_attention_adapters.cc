@@ -66,7 +66,7 @@ StatusOr<BuiltCase> BuildV4Compressor(const GoldenCase& golden) {
   BuiltCase built(golden);
   SW_ASSIGN_OR_RETURN(const V4GoldenModel model, ReadV4Model(golden));
   SW_ASSIGN_OR_RETURN(Compressor c, Compressor::Of(model, built, "self_attn.compressor."));
-  const bool csa = model.layers[0].csa;
+  const bool csa = model.layers[0].overlapping;
   const std::string path =
       csa ? "self_attention.csa_compressor." : "self_attention.hca_compressor.";
   const ValueId entries =
