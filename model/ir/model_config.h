@@ -74,6 +74,8 @@ struct DeepSeekV4Config {
   bool float32_islands = true;  // maps, pooling and routing in float32, else in the compute dtype
   BalanceLoss balance_loss = BalanceLoss::kMaxText;
   double loss_epsilon = 1e-8;  // added to the number of counted targets
+  // MaxText's count of FLOP also for sequences shorter than the window, where it is wrong.
+  bool maxtext_flop_count = false;
 
   // Expert weights are split over fsdp by expert, not by width; without an expert axis.
   bool shard_exp_on_fsdp = false;

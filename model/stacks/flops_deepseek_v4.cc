@@ -52,7 +52,7 @@ class MaxTextAttention {
 
  private:
   double WindowPairs() const {
-    if (s_.S < s_.W && !c_.as_maxtext) return 0.5 * s_.S * s_.S;
+    if (s_.S < s_.W && !c_.v4.maxtext_flop_count) return 0.5 * s_.S * s_.S;
     return s_.S * s_.W - 0.5 * s_.W * s_.W;
   }
   // Share of the rectangle of queries and entries that is causal and selected.

@@ -36,10 +36,10 @@ ModelFlops CountV4LayerFlops(const ModelConfig& config, int64_t ratio, V4Pairs p
 ModelFlops CountV4SequenceFlops(const ModelConfig& config, V4Pairs pairs);  // layers and heads
 
 // MaxText's count of a training step of the global batch: three times the forward; projections of
-// the indexer are attention. Where it breaks down, for sequences shorter than the window or than an
-// entry, it is followed only if the model is built as MaxText's (as_maxtext), and a sequence
-// without an entry never divides by zero. A multi-token-prediction module, which MaxText refuses,
-// counts as a layer without entries, its projections and its logits.
+// the indexer are attention. For sequences shorter than the window, where its pairs are wrong and
+// may be negative, it is followed only with maxtext_flop_count; a sequence without an entry never
+// divides by zero. A multi-token-prediction module, which MaxText refuses, counts as a layer
+// without entries, its projections and its logits.
 ModelFlops CountV4MaxTextFlops(const ModelConfig& config);
 
 }  // namespace shardwise

@@ -262,7 +262,7 @@ TEST(V4FlopsTest, ShortSequences) {
   ModelConfig c = At(Flash(), 32);
   c.v4.compress_ratios.assign(43, 0);
   EXPECT_GT(CountV4MaxTextFlops(c).attention.value, 0);
-  c.as_maxtext = true;
+  c.v4.maxtext_flop_count = true;
   EXPECT_LT(CountV4MaxTextFlops(c).attention.value, 0);
   for (int64_t length : {1, 2, 3, 4, 127, 128, 129}) {
     const ModelFlops flops = CountV4MaxTextFlops(At(Flash(), length));

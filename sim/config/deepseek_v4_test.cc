@@ -103,6 +103,7 @@ TEST(DeepSeekV4, PresetsSetTheSwitches) {
   const ModelConfig official = Load(Mini()).model;
   EXPECT_TRUE(official.v4.yarn && official.v4.shared_clamp && official.v4.doc_isolation);
   EXPECT_TRUE(official.v4.float32_islands && !official.v4.mhc_norm_scale && official.as_maxtext);
+  EXPECT_FALSE(official.v4.maxtext_flop_count);
   EXPECT_EQ(official.v4.balance_loss, BalanceLoss::kMaxText);
   EXPECT_EQ(official.v4.loss_epsilon, 1e-8);
   const ModelConfig hf = Load(Mini({"sim.preset=hf"})).model;
@@ -114,6 +115,7 @@ TEST(DeepSeekV4, PresetsSetTheSwitches) {
   const ModelConfig& maxtext = scenario.model;
   EXPECT_TRUE(!maxtext.v4.yarn && !maxtext.v4.shared_clamp && maxtext.v4.doc_isolation);
   EXPECT_TRUE(!maxtext.v4.float32_islands && maxtext.v4.mhc_norm_scale && maxtext.as_maxtext);
+  EXPECT_TRUE(maxtext.v4.maxtext_flop_count);
   EXPECT_EQ(maxtext.v4.loss_epsilon, 1e-8);
   EXPECT_TRUE(scenario.notes.empty()) << scenario.notes[0];
 }

@@ -34,6 +34,7 @@ void ApplyPreset(std::string_view preset, ModelConfig& config) {
   v.float32_islands = !maxtext;
   v.balance_loss = hf ? BalanceLoss::kOff : BalanceLoss::kMaxText;
   v.loss_epsilon = hf ? 0 : 1e-8;
+  v.maxtext_flop_count = maxtext;
   config.as_maxtext = true;
 }
 
