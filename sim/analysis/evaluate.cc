@@ -7,14 +7,6 @@
 namespace shardwise {
 namespace {
 
-// Resolved value of a MaxText key, as YAML text.
-std::string ValueOf(const Scenario& scenario, std::string_view key) {
-  for (const ResolvedKey& k : scenario.keys) {
-    if (k.name == key) return k.value;
-  }
-  return "";
-}
-
 StatusOr<StepMetrics> Measure(const Evaluation& e) {
   const auto convention = ParseFlopsConvention(e.scenario.sim.flops_convention);
   if (!convention) {
@@ -54,8 +46,8 @@ StatusOr<std::unique_ptr<Evaluation>> Evaluate(Scenario scenario) {
   e->scenario = std::move(scenario);
   SW_ASSIGN_OR_RETURN(Topology topology,
                       LoadTopology(e->scenario.topology.name, e->scenario.topology.num_slices));
-  const bool split = ValueOf(e->scenario, "allow_split_physical_axes") == "true";
-  SW_ASSIGN_OR_RETURN(e->placement, PlaceMesh(topology, e->scenario.mesh, split));
+  SW_ASSIGN_OR_RETURN(e->placement, PlaceMesh(topology, e->scenario.mesh,
+                                              e->scenario.topology.allow_split_physical_axes));
   SW_ASSIGN_OR_RETURN(e->step, BuildStep(e->scenario));
   PartitionOptions options;
   options.strict = e->scenario.sim.strict;

@@ -233,7 +233,11 @@ std::optional<ResolvedMesh> ResolveMesh(const Settings& settings, const AxisRule
   if (topology == nullptr || slices == 0) return std::nullopt;
 
   ResolvedMesh resolved;
-  resolved.topology = {.name = std::string(topology->name), .num_slices = slices};
+  resolved.topology = {
+      .name = std::string(topology->name),
+      .num_slices = slices,
+      .allow_split_physical_axes = settings.Flag("allow_split_physical_axes"),
+  };
   const Network ici = {
       "ici", topology->devices,
       fmt::format("the {} devices of a {} slice", topology->devices, topology->name)};

@@ -26,6 +26,7 @@ struct ResolvedKey {
 struct TopologyRequest {
   std::string name;  // compile_topology: "tpu7x-128"
   int64_t num_slices = 1;
+  bool allow_split_physical_axes = false;  // of the torus, when the mesh is placed on it
 };
 
 // sim.* keys: what MaxText has no word for.
