@@ -1,11 +1,10 @@
-#include "apps/cli/cmd_accuracy.h"
-
 #include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <system_error>
 #include <utility>
 
+#include "apps/cli/verbs.h"
 #include "reports/accuracy.h"
 #include "reports/render_json.h"
 #include "sim/analysis/evaluate.h"
@@ -77,34 +76,47 @@ std::string Render(const Accuracy& accuracy, Format format) {
   return RenderText(accuracy);
 }
 
+class AccuracyVerb : public Verb {
+ public:
+  void Bind(OptionParser& parser) override {
+    parser.AddFormat({Format::kText, Format::kMarkdown, Format::kJson, Format::kCsv}, format_);
+    parser.AddText("-o,--output", output_);
+  }
+
+  // The rest of the arguments are folders of scenario files, files and ids; none: all built-in.
+  StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
+    SW_ASSIGN_OR_RETURN(const std::vector<Candidate> candidates, ListScenarios(parser.rest()));
+    int code = kExitOk;
+    std::vector<AccuracyRow> rows;
+    for (const Candidate& candidate : candidates) {
+      StatusOr<std::optional<AccuracyRow>> row = RunOne(candidate);
+      if (row.ok()) {
+        if (row->has_value()) rows.push_back(**std::move(row));
+        continue;
+      }
+      // The others are worth having; the first failure decides the exit code.
+      const int failed = Fail(row.status(), io);
+      if (code == kExitOk) code = failed;
+      AccuracyRow& missing = rows.emplace_back();
+      missing.id = std::filesystem::path(candidate.name).stem().string();
+      const std::string message = Message(row.status());
+      missing.failure = message.substr(0, message.find('\n'));
+    }
+    const int written = Emit(Render(BuildAccuracy(std::move(rows)), format_), output_, io);
+    return written == kExitOk ? code : written;
+  }
+
+ private:
+  Format format_ = Format::kText;
+  std::string output_ = "-";
+};
+
 }  // namespace
 
-int RunAccuracy(const AccuracyOptions& options, Streams io) {
-  const StatusOr<std::vector<Candidate>> candidates = ListScenarios(options.inputs);
-  if (!candidates.ok()) return Fail(candidates.status(), io);
-  int code = kExitOk;
-  std::vector<AccuracyRow> rows;
-  for (const Candidate& candidate : *candidates) {
-    StatusOr<std::optional<AccuracyRow>> row = RunOne(candidate);
-    if (row.ok()) {
-      if (row->has_value()) rows.push_back(**std::move(row));
-      continue;
-    }
-    // The others are worth having; the first failure decides the exit code.
-    const int failed = Fail(row.status(), io);
-    if (code == kExitOk) code = failed;
-    AccuracyRow& missing = rows.emplace_back();
-    missing.id = std::filesystem::path(candidate.name).stem().string();
-    const std::string message = Message(row.status());
-    missing.failure = message.substr(0, message.find('\n'));
-  }
-  const int written =
-      Emit(Render(BuildAccuracy(std::move(rows)), options.format), options.output, io);
-  return written == kExitOk ? code : written;
-}
-
-std::string_view AccuracyHelp() {
-  return R"(shardwise accuracy [FOLDER|FILE|ID]... [options]
+constinit const VerbInfo kAccuracyVerb = {
+    .name = "accuracy",
+    .summary = "public runs, predicted beside measured",
+    .help = R"(shardwise accuracy [FOLDER|FILE|ID]... [options]
 
 Simulates scenarios that carry a public measurement and prints predicted beside
 measured step time with signed errors, then median and 90th percentile of the
@@ -118,7 +130,7 @@ is fitted to these rows.
 
 Example:
   shardwise accuracy IW-07 P-02 T-12
-)";
-}
+)",
+    .make = MakeVerb<AccuracyVerb>};
 
 }  // namespace shardwise

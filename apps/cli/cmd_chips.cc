@@ -1,9 +1,8 @@
-#include "apps/cli/cmd_chips.h"
-
 #include <fmt/format.h>
 
 #include <utility>
 
+#include "apps/cli/verbs.h"
 #include "reports/listings.h"
 #include "reports/render_json.h"
 #include "reports/table.h"
@@ -67,30 +66,41 @@ Table JoinedTable(const std::vector<Chip>& chips) {
   return joined;
 }
 
+class ChipsVerb : public Verb {
+ public:
+  void Bind(OptionParser& parser) override {
+    parser.AddFormat({Format::kText, Format::kMarkdown, Format::kJson, Format::kCsv}, format_);
+  }
+
+  StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
+    std::vector<Chip> chips;
+    for (const std::string& name : parser.rest().empty() ? ChipNames() : parser.rest()) {
+      SW_ASSIGN_OR_RETURN(Chip chip, LoadChip(name));
+      chips.push_back(std::move(chip));
+    }
+    switch (format_) {
+      case Format::kJson:
+        return Emit(RenderJson(JoinedTable(chips)), "-", io);
+      case Format::kCsv:
+        return Emit(RenderCsv(JoinedTable(chips)), "-", io);
+      case Format::kMarkdown:
+        return Emit(ChipsMarkdown(chips), "-", io);
+      case Format::kText:
+        break;
+    }
+    return Emit(ChipsText(chips, !parser.rest().empty()), "-", io);
+  }
+
+ private:
+  Format format_ = Format::kText;
+};
+
 }  // namespace
 
-int RunChips(const ChipsOptions& options, Streams io) {
-  std::vector<Chip> chips;
-  for (const std::string& name : options.names.empty() ? ChipNames() : options.names) {
-    StatusOr<Chip> chip = LoadChip(name);
-    if (!chip.ok()) return Fail(chip.status(), io);
-    chips.push_back(*std::move(chip));
-  }
-  switch (options.format) {
-    case Format::kJson:
-      return Emit(RenderJson(JoinedTable(chips)), "-", io);
-    case Format::kCsv:
-      return Emit(RenderCsv(JoinedTable(chips)), "-", io);
-    case Format::kMarkdown:
-      return Emit(ChipsMarkdown(chips), "-", io);
-    case Format::kText:
-      break;
-  }
-  return Emit(ChipsText(chips, !options.names.empty()), "-", io);
-}
-
-std::string_view ChipsHelp() {
-  return R"(shardwise chips [NAME]... [options]
+constinit const VerbInfo kChipsVerb = {
+    .name = "chips",
+    .summary = "every number known about a chip, with its source",
+    .help = R"(shardwise chips [NAME]... [options]
 
 Lists the chips, or every number known about the named ones: value, unit, where
 it comes from, and whether it is published, measured, taken from the compiler,
@@ -101,7 +111,7 @@ or assumed.
 
 Example:
   shardwise chips tpu7x
-)";
-}
+)",
+    .make = MakeVerb<ChipsVerb>};
 
 }  // namespace shardwise

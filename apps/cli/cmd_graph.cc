@@ -1,30 +1,45 @@
-#include "apps/cli/cmd_graph.h"
-
+#include "apps/cli/verbs.h"
 #include "model/ir/text.h"
 #include "sim/analysis/evaluate.h"
 
 namespace shardwise {
+namespace {
 
-int RunGraph(const GraphOptions& options, Streams io) {
-  const StatusOr<Scenario> scenario = LoadScenario(options.inputs);
-  if (!scenario.ok()) return Fail(scenario.status(), io);
-  const StatusOr<TrainStep> step = BuildStep(*scenario);
-  if (!step.ok()) return Fail(step.status(), io);
-  if (!options.partitioned) return Emit(ToText(step->program), options.output, io);
-
-  PartitionOptions partition;
-  partition.strict = scenario->sim.strict;
-  const StatusOr<SpmdProgram> spmd =
-      Partition(step->program, scenario->mesh, scenario->rules, partition);
-  if (!spmd.ok()) return Fail(spmd.status(), io);
-  for (const std::string& warning : spmd->warnings) {
-    io.err << "shardwise: warning: " << warning << "\n";
+class GraphVerb : public Verb {
+ public:
+  void Bind(OptionParser& parser) override {
+    parser.AddFlag("--partitioned", partitioned_);
+    parser.AddText("-o,--output", output_);
   }
-  return Emit(ToText(spmd->program), options.output, io);
-}
 
-std::string_view GraphHelp() {
-  return R"(shardwise graph [FILE|key=value]... [options]
+  StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
+    if (parser.rest().empty()) {
+      return parser.Misused("no program: name a file, a built-in scenario or key=value");
+    }
+    SW_ASSIGN_OR_RETURN(const Scenario scenario, LoadScenario(parser.rest()));
+    SW_ASSIGN_OR_RETURN(const TrainStep step, BuildStep(scenario));
+    if (!partitioned_) return Emit(ToText(step.program), output_, io);
+
+    PartitionOptions partition;
+    partition.strict = scenario.sim.strict;
+    SW_ASSIGN_OR_RETURN(const SpmdProgram spmd,
+                        Partition(step.program, scenario.mesh, scenario.rules, partition));
+    for (const std::string& warning : spmd.warnings) {
+      io.err << "shardwise: warning: " << warning << "\n";
+    }
+    return Emit(ToText(spmd.program), output_, io);
+  }
+
+ private:
+  bool partitioned_ = false;
+  std::string output_ = "-";
+};
+
+}  // namespace
+
+constinit const VerbInfo kGraphVerb = {.name = "graph",
+                                       .summary = "the program of one training step as text",
+                                       .help = R"(shardwise graph [FILE|key=value]... [options]
 
 Prints the program of one training step: forward, backward and optimizer, one
 block per kind of layer. Inputs are those of shardwise simulate.
@@ -35,7 +50,7 @@ block per kind of layer. Inputs are those of shardwise simulate.
 
 Example:
   shardwise graph IW-07 --partitioned
-)";
-}
+)",
+                                       .make = MakeVerb<GraphVerb>};
 
 }  // namespace shardwise

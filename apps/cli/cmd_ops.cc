@@ -1,5 +1,4 @@
-#include "apps/cli/cmd_ops.h"
-
+#include "apps/cli/verbs.h"
 #include "reports/listings.h"
 #include "reports/render_json.h"
 #include "reports/table.h"
@@ -22,27 +21,39 @@ std::string OpsText(const Table& ops) {
   return out;
 }
 
+class OpsVerb : public Verb {
+ public:
+  void Bind(OptionParser& parser) override {
+    parser.AddFormat({Format::kText, Format::kMarkdown, Format::kJson, Format::kCsv}, format_);
+  }
+
+  StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
+    SW_RETURN_IF_ERROR(parser.TakesNoArguments());
+    const Table ops = BuildOpTable();
+    switch (format_) {
+      case Format::kJson:
+        return Emit(RenderJson(ops), "-", io);
+      case Format::kCsv:
+        return Emit(RenderCsv(ops), "-", io);
+      case Format::kMarkdown:
+        return Emit(
+            "# Operations\n\nEvery operation a program can consist of.\n\n" + RenderMarkdown(ops),
+            "-", io);
+      case Format::kText:
+        break;
+    }
+    return Emit(OpsText(ops), "-", io);
+  }
+
+ private:
+  Format format_ = Format::kText;
+};
+
 }  // namespace
 
-int RunOps(const OpsOptions& options, Streams io) {
-  const Table ops = BuildOpTable();
-  switch (options.format) {
-    case Format::kJson:
-      return Emit(RenderJson(ops), "-", io);
-    case Format::kCsv:
-      return Emit(RenderCsv(ops), "-", io);
-    case Format::kMarkdown:
-      return Emit(
-          "# Operations\n\nEvery operation a program can consist of.\n\n" + RenderMarkdown(ops),
-          "-", io);
-    case Format::kText:
-      break;
-  }
-  return Emit(OpsText(ops), "-", io);
-}
-
-std::string_view OpsHelp() {
-  return R"(shardwise ops [options]
+constinit const VerbInfo kOpsVerb = {.name = "ops",
+                                     .summary = "the operations a program can consist of",
+                                     .help = R"(shardwise ops [options]
 
 Lists the operations a program can consist of: class, kind, what each computes,
 whether it has a derivative, an index rule and a decomposition into primitives.
@@ -52,7 +63,7 @@ whether it has a derivative, an index rule and a decomposition into primitives.
 
 Example:
   shardwise ops --format markdown
-)";
-}
+)",
+                                     .make = MakeVerb<OpsVerb>};
 
 }  // namespace shardwise

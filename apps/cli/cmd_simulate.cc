@@ -1,16 +1,16 @@
-#include "apps/cli/cmd_simulate.h"
-
 #include <fmt/format.h>
 
 #include <optional>
 #include <utility>
 
+#include "apps/cli/verbs.h"
 #include "reports/output_file.h"
 #include "reports/render_json.h"
 #include "reports/render_text.h"
 #include "reports/report_builder.h"
 #include "reports/trace.h"
 #include "sim/analysis/evaluate.h"
+#include "sim/sched/schedule.h"
 
 namespace shardwise {
 namespace {
@@ -28,6 +28,16 @@ std::string ConfigText(const Scenario& scenario) {
   return maxtext + sim + (scenario.xla_flags.empty() ? "" : flags);
 }
 
+struct SimulateOptions {
+  Format format = Format::kText;
+  std::string table;  // of CSV
+  std::string trace;  // file; empty: none
+  std::string output = "-";
+  std::string policy;  // empty: as the scenario says
+  bool show_config = false;
+  bool allow_oom = false;
+};
+
 const Table& CsvTable(const Report& report, std::string_view name) {
   if (name == "ops") return report.ops;
   if (name == "collectives") return report.collectives;
@@ -44,7 +54,7 @@ std::string Render(const Report& report, const SimulateOptions& options) {
 
 // Report and trace appear both or not at all.
 int WriteResults(const std::string& text, const Evaluation& evaluation,
-                 const SimulateOptions& options, Streams io) {
+                 const SimulateOptions& options, const Console& io) {
   std::optional<OutputFile> trace, report;
   if (!options.trace.empty()) {
     StatusOr<OutputFile> file = OutputFile::Prepare(options.trace, RenderTrace(evaluation));
@@ -64,27 +74,66 @@ int WriteResults(const std::string& text, const Evaluation& evaluation,
   return kExitOk;
 }
 
-}  // namespace
-
-int RunSimulate(const SimulateOptions& options, Streams io) {
-  StatusOr<Scenario> scenario = LoadScenario(options.inputs);
-  if (!scenario.ok()) return Fail(scenario.status(), io);
-  if (options.show_config) {
-    const std::string text =
-        options.format == Format::kJson ? RenderJson(scenario->keys) : ConfigText(*scenario);
-    return Emit(text, options.output, io);
+Status CheckOptions(const SimulateOptions& options, const OptionParser& parser) {
+  if (parser.rest().empty()) {
+    return parser.Misused("nothing to simulate: name a file, a built-in scenario or key=value");
   }
-  const StatusOr<std::unique_ptr<Evaluation>> evaluated = Evaluate(*std::move(scenario));
-  if (!evaluated.ok()) return Fail(evaluated.status(), io);
-  const Report report = BuildReport(**evaluated);
-  const int code = WriteResults(Render(report, options), **evaluated, options, io);
-  if (code != kExitOk || report.memory.fits) return code;
-  io.err << "shardwise: error: simulated: " << report.memory.out_of_memory << "\n";
-  return options.allow_oom ? kExitOk : kExitDoesNotFit;
+  if (!options.table.empty()) {
+    SW_RETURN_IF_ERROR(CheckChoice("--table", options.table,
+                                   {"summary", "ops", "collectives", "causes", "memory"}));
+    if (options.format != Format::kCsv) return parser.Misused("--table needs --format csv");
+  }
+  if (options.show_config && (options.format == Format::kCsv || !options.trace.empty())) {
+    return parser.Misused("--show-config simulates nothing: no csv, no trace");
+  }
+  if (options.trace == "-") return parser.Misused("--trace needs a file");
+  if (!options.trace.empty() && options.trace == options.output) {
+    return parser.Misused("--trace and --output name the same file");
+  }
+  return options.policy.empty() ? absl::OkStatus() : ParseSchedulePolicy(options.policy).status();
 }
 
-std::string_view SimulateHelp() {
-  return R"(shardwise simulate [FILE|key=value]... [options]
+class SimulateVerb : public Verb {
+ public:
+  void Bind(OptionParser& parser) override {
+    parser.AddFormat({Format::kText, Format::kJson, Format::kCsv}, options_.format);
+    parser.AddText("--table", options_.table);
+    parser.AddText("--trace", options_.trace);
+    parser.AddText("-o,--output", options_.output);
+    parser.AddText("--policy", options_.policy);
+    parser.AddFlag("--show-config", options_.show_config);
+    parser.AddFlag("--allow-oom", options_.allow_oom);
+  }
+
+  StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
+    SW_RETURN_IF_ERROR(CheckOptions(options_, parser));
+    std::vector<std::string> inputs = parser.rest();
+    if (!options_.policy.empty()) inputs.push_back("sim.policy=" + options_.policy);
+    SW_ASSIGN_OR_RETURN(Scenario scenario, LoadScenario(inputs));
+    if (options_.show_config) {
+      const std::string text =
+          options_.format == Format::kJson ? RenderJson(scenario.keys) : ConfigText(scenario);
+      return Emit(text, options_.output, io);
+    }
+    SW_ASSIGN_OR_RETURN(const std::unique_ptr<Evaluation> evaluation,
+                        Evaluate(std::move(scenario)));
+    const Report report = BuildReport(*evaluation);
+    const int code = WriteResults(Render(report, options_), *evaluation, options_, io);
+    if (code != kExitOk || report.memory.fits) return code;
+    io.err << "shardwise: error: simulated: " << report.memory.out_of_memory << "\n";
+    return options_.allow_oom ? kExitOk : kExitDoesNotFit;
+  }
+
+ private:
+  SimulateOptions options_;
+};
+
+}  // namespace
+
+constinit const VerbInfo kSimulateVerb = {
+    .name = "simulate",
+    .summary = "one configuration to step time, memory and their causes",
+    .help = R"(shardwise simulate [FILE|key=value]... [options]
 
 Prices one training step: how long it takes, what it holds in memory, and why.
 A FILE is a MaxText yml or a scenario file; the name of a built-in scenario
@@ -111,7 +160,7 @@ Examples:
   shardwise simulate IW-07 per_device_batch_size=4 --format json -o step.json
   shardwise simulate model_name=llama3.1-8b compile_topology=v5p-16 \
       ici_fsdp_parallelism=8 per_device_batch_size=2 --trace step.pftrace
-)";
-}
+)",
+    .make = MakeVerb<SimulateVerb>};
 
 }  // namespace shardwise

@@ -1,17 +1,29 @@
-#include "apps/cli/cmd_study.h"
-
+#include "apps/cli/verbs.h"
 #include "reports/deepseek_v4_study.h"
 
 namespace shardwise {
+namespace {
 
-int RunStudy(const StudyOptions& options, Streams io) {
-  const StatusOr<std::string> text = RenderV4Study();
-  if (!text.ok()) return Fail(text.status(), io);
-  return Emit(*text, options.output, io);
-}
+class StudyVerb : public Verb {
+ public:
+  void Bind(OptionParser& parser) override { parser.AddText("-o,--output", output_); }
 
-std::string_view StudyHelp() {
-  return R"(shardwise study [options]
+  StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
+    SW_RETURN_IF_ERROR(parser.TakesNoArguments());
+    SW_ASSIGN_OR_RETURN(const std::string text, RenderV4Study());
+    return Emit(text, output_, io);
+  }
+
+ private:
+  std::string output_ = "-";
+};
+
+}  // namespace
+
+constinit const VerbInfo kStudyVerb = {
+    .name = "study",
+    .summary = "DeepSeek-V4 on several slices, and beside the TPU compiler",
+    .help = R"(shardwise study [options]
 
 Prints docs/deepseek-v4.md: DeepSeek-V4-Flash on four slices with three meshes
 each, what building it as MaxText does costs, and two steps beside what the TPU
@@ -22,7 +34,7 @@ compiler says about them. Markdown.
 
 Example:
   shardwise study -o deepseek-v4.md
-)";
-}
+)",
+    .make = MakeVerb<StudyVerb>};
 
 }  // namespace shardwise

@@ -2,9 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 #include "reports/output_file.h"
 
 namespace shardwise {
+
+std::string_view Name(Format format) {
+  constexpr std::array<std::string_view, 4> kNames = {"text", "json", "csv", "markdown"};
+  return kNames[static_cast<size_t>(format)];
+}
 
 int ExitCodeOf(const Status& status) {
   switch (status.code()) {
@@ -21,7 +28,7 @@ int ExitCodeOf(const Status& status) {
   }
 }
 
-int Fail(const Status& status, Streams io) {
+int Fail(const Status& status, const Console& io) {
   const std::string text = Message(status);
   // Diagnostics begin with the place they are about.
   const bool located = text.find(": error: ") != std::string::npos;
@@ -29,7 +36,7 @@ int Fail(const Status& status, Streams io) {
   return ExitCodeOf(status);
 }
 
-int Emit(const std::string& text, const std::string& path, Streams io) {
+int Emit(const std::string& text, const std::string& path, const Console& io) {
   if (path == "-") {
     io.out << text;
     return kExitOk;  // RunMain looks at the stream's state at the end

@@ -1,7 +1,9 @@
-// What the commands of the tool share: streams, exit codes, where results go.
+// What the commands of the tool share: the console, exit codes, where results go.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -11,10 +13,14 @@
 
 namespace shardwise {
 
-// Results go to `out`, everything else to `err`.
-struct Streams {
+// Names and values of environment variables.
+using Environment = std::map<std::string, std::string, std::less<>>;
+
+// What a command hears and says: results go to `out`, everything else to `err`.
+struct Console {
   std::ostream& out;
   std::ostream& err;
+  Environment environment = {};
 };
 
 // Exit codes of the tool.
@@ -26,13 +32,14 @@ inline constexpr int kExitIo = 6;           // a file cannot be read or written
 inline constexpr int kExitInternal = 70;    // a bug of this program
 
 enum class Format : uint8_t { kText, kJson, kCsv, kMarkdown };
+std::string_view Name(Format format);  // as --format takes it
 
 // Exit code of a failed status.
 int ExitCodeOf(const Status& status);
 // Prints "shardwise: error: ..." (diagnostics with a place of their own as they are) and returns
 // the exit code.
-int Fail(const Status& status, Streams io);
+int Fail(const Status& status, const Console& io);
 // Writes a result to `path`, "-" for standard output; returns the exit code.
-int Emit(const std::string& text, const std::string& path, Streams io);
+int Emit(const std::string& text, const std::string& path, const Console& io);
 
 }  // namespace shardwise

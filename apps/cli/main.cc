@@ -3,6 +3,7 @@
 #include <csignal>
 #include <iostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "apps/cli/run_main.h"
@@ -16,6 +17,17 @@ void ExitAfterAbort(int) {
   ::_exit(shardwise::kExitInternal);
 }
 
+shardwise::Environment ProcessEnvironment() {
+  shardwise::Environment variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const size_t equals = text.find('=');
+    if (equals == std::string_view::npos) continue;
+    variables.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return variables;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -24,5 +36,5 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);
   std::ios::sync_with_stdio(false);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  return shardwise::RunMain(arguments, {std::cout, std::cerr});
+  return shardwise::RunMain(arguments, {std::cout, std::cerr, ProcessEnvironment()});
 }

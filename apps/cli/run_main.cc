@@ -1,35 +1,38 @@
 #include "apps/cli/run_main.h"
 
 #include <exception>
-#include <variant>
+#include <memory>
 
-#include "apps/cli/parse.h"
+#include "apps/cli/verbs.h"
 
 namespace shardwise {
 namespace {
 
-struct Runner {
-  Streams io;
-  int operator()(const SimulateOptions& options) const { return RunSimulate(options, io); }
-  int operator()(const AccuracyOptions& options) const { return RunAccuracy(options, io); }
-  int operator()(const StudyOptions& options) const { return RunStudy(options, io); }
-  int operator()(const GraphOptions& options) const { return RunGraph(options, io); }
-  int operator()(const ChipsOptions& options) const { return RunChips(options, io); }
-  int operator()(const OpsOptions& options) const { return RunOps(options, io); }
-  int operator()(const KeysOptions& options) const { return RunKeys(options, io); }
-  int operator()(const HelpOptions& options) const { return RunHelp(options, io); }
-  int operator()(const VersionOptions& options) const { return RunVersion(options, io); }
-};
+StatusOr<int> RunVerb(std::vector<std::string> words, const Console& io) {
+  if (words.empty()) return InvalidArgument("no verb (shardwise help lists them)");
+  if (words[0] == "-h" || words[0] == "--help") words[0] = "help";
+  if (words[0] == "--version") words[0] = "version";
+  const VerbInfo* info = FindVerb(words[0]);
+  if (info == nullptr) return UnknownVerb(words[0]);
+  const std::unique_ptr<Verb> verb = info->make();
+  OptionParser parser(info->name);
+  verb->Bind(parser);
+  SW_RETURN_IF_ERROR(parser.Parse({words.begin() + 1, words.end()}));
+  if (parser.help()) {
+    io.out << info->help;
+    return kExitOk;
+  }
+  return verb->Run(parser, io);
+}
 
-int RunCommand(const std::vector<std::string>& arguments, Streams io) {
-  const StatusOr<Command> command = ParseArguments(arguments);
-  if (!command.ok()) return Fail(command.status(), io);
-  return std::visit(Runner{io}, *command);
+int RunCommand(const std::vector<std::string>& arguments, const Console& io) {
+  const StatusOr<int> code = RunVerb(arguments, io);
+  return code.ok() ? *code : Fail(code.status(), io);
 }
 
 }  // namespace
 
-int RunMain(const std::vector<std::string>& arguments, Streams io) {
+int RunMain(const std::vector<std::string>& arguments, const Console& io) {
   int code = kExitInternal;
   try {
     code = RunCommand(arguments, io);

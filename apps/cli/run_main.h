@@ -10,6 +10,6 @@ namespace shardwise {
 
 // `arguments` without the program's name. Returns the exit code; failing to write to `io.out` is
 // kExitIo, an exception kExitInternal.
-int RunMain(const std::vector<std::string>& arguments, Streams io);
+int RunMain(const std::vector<std::string>& arguments, const Console& io);
 
 }  // namespace shardwise

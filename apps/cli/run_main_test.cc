@@ -10,8 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/cli/help.h"
-#include "apps/cli/parse.h"
+#include "apps/cli/verbs.h"
 #include "reports/test_util.h"
 
 namespace shardwise {
@@ -58,23 +57,25 @@ TEST(Cli, VersionAndHelp) {
   EXPECT_EQ(version.out, "shardwise 0.1.0, MaxText semantics e591f30\n");
   EXPECT_EQ(Shardwise({"--version"}).out, version.out);
   EXPECT_EQ(Shardwise({"help"}).out, Shardwise({"--help"}).out);
-  EXPECT_EQ(Shardwise({"help", "graph"}).out, std::string(GraphHelp()));
-  EXPECT_EQ(Shardwise({"graph", "-h"}).out, std::string(GraphHelp()));
-  EXPECT_EQ(Shardwise({"simulate", "IW-07", "--help"}).out, std::string(SimulateHelp()));
+  EXPECT_EQ(Shardwise({"help", "graph"}).out, std::string(kGraphVerb.help));
+  EXPECT_EQ(Shardwise({"graph", "-h"}).out, std::string(kGraphVerb.help));
+  EXPECT_EQ(Shardwise({"simulate", "IW-07", "--help"}).out, std::string(kSimulateVerb.help));
 }
 
 // Every option the parser takes is explained, every verb has an example, all fits a terminal.
 TEST(Cli, HelpNamesEveryOption) {
   const std::string all = Shardwise({"help", "--all"}).out;
-  for (const Verb& verb : Verbs()) {
-    const std::string text(verb.help());
-    EXPECT_NE(all.find(text), std::string::npos) << verb.name;
-    EXPECT_NE(text.find("Example"), std::string::npos) << verb.name;
-    EXPECT_TRUE(text.starts_with("shardwise " + std::string(verb.name))) << verb.name;
-    const std::vector<std::string> names = OptionNames(verb.name);
-    EXPECT_FALSE(names.empty()) << verb.name;
-    for (const std::string& option : names) {
-      EXPECT_NE(text.find(option), std::string::npos) << verb.name << " " << option;
+  for (const VerbInfo* verb : Verbs()) {
+    const std::string text(verb->help);
+    EXPECT_NE(all.find(text), std::string::npos) << verb->name;
+    EXPECT_NE(text.find("Example"), std::string::npos) << verb->name;
+    EXPECT_TRUE(text.starts_with("shardwise " + std::string(verb->name))) << verb->name;
+    OptionParser parser(verb->name);
+    const std::unique_ptr<Verb> made = verb->make();
+    made->Bind(parser);
+    EXPECT_FALSE(parser.Names().empty()) << verb->name;
+    for (const std::string& option : parser.Names()) {
+      EXPECT_NE(text.find(option), std::string::npos) << verb->name << " " << option;
     }
     for (const std::string& line : LinesOf(text)) EXPECT_LE(line.size(), 80u) << line;
   }
