@@ -144,6 +144,7 @@ class ComputePricer {
                  static_cast<double>(std::min(RoundUp(shape.m, 8) * RoundUp(shape.n, kLanes),
                                               RoundUp(shape.m, kLanes) * RoundUp(shape.n, 8)));
     }
+    price_.unit_seconds = cycles / options_.clock_hz;
     const double main = bytes.main_reads + bytes.main_write;
     Stage product;
     product.latency = Cycles(model.c0_cycles);
@@ -174,6 +175,7 @@ class ComputePricer {
       stage[Resource::kMxu] += padded * work.visited_fraction * std::max(1.0, multiplier);
       CountFlops(shape, work.visited_fraction, multiplier);
     }
+    price_.unit_seconds = stage[Resource::kMxu] / chip_.DevicePeak(options_.clock_hz).value;
     const double per_score = work.score_pass_kind == 1 ? chip_.splash_forward_ops_per_score
                                                        : chip_.splash_backward_ops_per_score;
     const double scores = work.score_elements * work.visited_fraction;

@@ -67,6 +67,7 @@ struct KernelPrice {
   OpClass op_class = OpClass::kStructural;
   double flops = 0;          // matrix FLOPs of the block's types, unpadded, visited share only
   double ideal_seconds = 0;  // the same at the device's peak for the operand dtype
+  double unit_seconds = 0;   // the matrix unit's own time: padding and measured rate included
   double vector_ops = 0;
   double hbm_bytes = 0;
   std::shared_ptr<const CollectiveInfo> collective;  // kCollective only
