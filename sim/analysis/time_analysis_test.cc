@@ -6,6 +6,7 @@
 
 #include "sim/analysis/critical_path.h"
 #include "sim/analysis/evaluate.h"
+#include "sim/analysis/memory_curve.h"
 #include "sim/analysis/waterfall.h"
 
 namespace shardwise {
@@ -117,6 +118,27 @@ TEST_P(TimeAnalysis, SlackIsNeverNegativeAndReleasesPrecede) {
       EXPECT_EQ(kernels[kernel.released_by].end, kernel.begin);
       EXPECT_LE(kernels[kernel.released_by].slack, kernel.slack);
     }
+  }
+}
+
+// Memory is the profile's, however many points it is drawn with.
+TEST_P(TimeAnalysis, TheMemoryCurveReachesThePeak) {
+  for (const int64_t most : {1, 7, 100, 100'000}) {
+    const std::vector<MemoryPoint> points = MemoryOverStep(*evaluation_, most);
+    ASSERT_FALSE(points.empty());
+    EXPECT_LE(static_cast<int64_t>(points.size()), most);
+    int64_t peak = 0, host = 0;
+    for (size_t p = 0; p < points.size(); ++p) {
+      peak = std::max(peak, points[p].total());
+      host = std::max(host, points[p].host_bytes);
+      EXPECT_GE(points[p].total(), evaluation_->memory.argument_bytes);
+      if (p == 0) continue;
+      EXPECT_LT(points[p - 1].order, points[p].order);
+      EXPECT_LE(points[p - 1].begin, points[p].begin);
+    }
+    EXPECT_EQ(peak, evaluation_->memory.peak_bytes) << most;
+    EXPECT_TRUE(host == evaluation_->memory.host_temp_bytes || most < 100'000);
+    EXPECT_LE(points.back().begin, result().step_time);
   }
 }
 

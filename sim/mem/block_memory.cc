@@ -30,15 +30,33 @@ class BlockProfiler {
         producers_(Producers(block_)) {}
 
   BlockMemory Run() {
+    FindBuffers();
+    return Measure();
+  }
+
+  std::vector<BlockMemoryPoint> Points() {
+    FindBuffers();
+    std::vector<BlockMemoryPoint> points(at_.size());
+    for (size_t p = 0; p < at_.size(); ++p) points[p].item = at_[p];
+    for (const Buffer& buffer : buffers_) {
+      if (buffer.in_place) continue;
+      for (int p = buffer.first; p <= buffer.last; ++p) {
+        int64_t& bytes = buffer.on_host ? points[p].host_bytes
+                                        : points[p].bytes[static_cast<size_t>(buffer.role)];
+        bytes += buffer.bytes;
+      }
+    }
+    return points;
+  }
+
+ private:
+  void FindBuffers() {
     FindPositions();
     FindLastUses();
     for (size_t k = 0; k < plan_.fusion.kernels.size(); ++k) AddBuffers(static_cast<int>(k));
     PlaceOutputs();
     for (size_t k = 0; k < plan_.fusion.kernels.size(); ++k) TakeOver(static_cast<int>(k));
-    return Measure();
   }
-
- private:
   const FusedKernel& kernel(int k) const { return plan_.fusion.kernels[k]; }
   const Node& anchor(int k) const { return block_.nodes[kernel(k).anchor]; }
   ValueId Storage(ValueId v) const { return plan_.fusion.storage[v.v]; }
@@ -258,6 +276,11 @@ class BlockProfiler {
 BlockMemory ProfileBlock(const Program& program, int block, const BlockPlan& plan,
                          const std::vector<BlockMemory>& callees) {
   return BlockProfiler(program, block, plan, callees).Run();
+}
+
+std::vector<BlockMemoryPoint> PointsOfBlock(const Program& program, int block,
+                                            const BlockPlan& plan) {
+  return BlockProfiler(program, block, plan, {}).Points();
 }
 
 }  // namespace shardwise

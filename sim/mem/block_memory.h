@@ -25,4 +25,8 @@ struct BlockMemory {
 BlockMemory ProfileBlock(const Program& program, int block, const BlockPlan& plan,
                          const std::vector<BlockMemory>& callees);
 
+// The same by place in the schedule, without callees.
+std::vector<BlockMemoryPoint> PointsOfBlock(const Program& program, int block,
+                                            const BlockPlan& plan);
+
 }  // namespace shardwise

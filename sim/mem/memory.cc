@@ -27,6 +27,15 @@ BufferRole RoleOf(Role role) {
 
 }  // namespace
 
+std::vector<std::vector<BlockMemoryPoint>> MemoryByBlock(const SpmdProgram& spmd,
+                                                         const std::vector<BlockPlan>& plans) {
+  std::vector<std::vector<BlockMemoryPoint>> blocks;
+  for (size_t b = 0; b < plans.size(); ++b) {
+    blocks.push_back(PointsOfBlock(spmd.program, static_cast<int>(b), plans[b]));
+  }
+  return blocks;
+}
+
 std::string_view Name(BufferRole role) {
   constexpr std::string_view kNames[] = {"parameter",  "optimizer_state", "batch",
                                          "residual",   "stacked",         "carry",

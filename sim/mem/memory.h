@@ -11,6 +11,7 @@
 // unrolled program they are left out.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -34,6 +35,7 @@ enum class BufferRole : uint8_t {
   kTemporary,
   kOutput,  // results of the step that take no argument's place
 };
+inline constexpr int kBufferRoleCount = 9;
 std::string_view Name(BufferRole role);
 
 struct LiveBuffer {
@@ -64,6 +66,22 @@ struct MemoryProfile {
   // Used 40.12G of 31.24G hbm. Exceeded hbm capacity by 8.88G."
   std::string OutOfMemoryText() const;
 };
+
+// Bytes of one device by BufferRole.
+using BytesByRole = std::array<int64_t, kBufferRoleCount>;
+
+// What a block holds while a kernel runs (an asynchronous one: while it is issued, and again while
+// it is waited for), beside what its caller holds and, at a call, what the called block does.
+struct BlockMemoryPoint {
+  ScheduleItem item;
+  BytesByRole bytes{};
+  int64_t host_bytes = 0;
+};
+
+// One iteration of each block of the program in the order of its schedule: what ProfileMemory finds
+// the peak of, arguments of the step aside.
+std::vector<std::vector<BlockMemoryPoint>> MemoryByBlock(const SpmdProgram& spmd,
+                                                         const std::vector<BlockPlan>& plans);
 
 // `plans` by block of the program, as SimulateStep returns them.
 MemoryProfile ProfileMemory(const SpmdProgram& spmd, const std::vector<BlockPlan>& plans,
