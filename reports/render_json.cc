@@ -212,10 +212,14 @@ std::string RenderJson(const Report& r) {
   out["time_by_cause_s"] = std::move(seconds);
   out["time_by_cause_ps"] = std::move(picoseconds);
   out["causes"] = ToJson(r.causes);
+  out["waterfall"] = ToJson(r.waterfall);
+  out["critical_path"] = ToJson(r.critical_path);
+  out["roofline"] = ToJson(r.roofline);
   out["hbm"] = ToJson(r.memory);
   out["fits"] = r.memory.fits;
   out["out_of_memory"] = r.memory.fits ? Json(nullptr) : Json(r.memory.out_of_memory);
   out["live_at_peak"] = ToJson(r.live_at_peak);
+  out["memory_over_step"] = ToJson(r.memory_curve);
   out["collectives"] = ToJson(r.collectives);
   out["axes"] = ToJson(r.axes);
   out["bounds"] = ToJson(r.bounds);

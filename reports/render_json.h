@@ -12,6 +12,9 @@
 //   collective_fraction (of the step, waiting for collectives), verdict
 //   time_by_cause_s {cause: seconds}, time_by_cause_ps {cause: picoseconds}: add up to the step
 //   causes [{group, cause, phase, time_ps, fraction}]: the same by phase
+//   waterfall [...]: from the roofline-ideal to the simulated step; time_ps add up to it
+//   critical_path, roofline, memory_over_step [...]: columns as in reports/step_tables.cc; with
+//        AddDetails only, else empty
 //   hbm {argument_bytes, temp_bytes, output_bytes, alias_bytes, peak_bytes, usable_bytes,
 //        near_limit, host_temp_bytes, total_bytes, peak_block, peak_kernel}, fits, out_of_memory
 //        (text or null)

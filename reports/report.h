@@ -110,6 +110,7 @@ struct Report {
   std::vector<std::pair<std::string, Duration>> time_by_cause;
   Table causes;        // the same by phase, with what it is a part of; adds up as well
   Table cause_groups;  // by op class or kind of wait: time in each phase; the last row is the sum
+  Table waterfall;     // from the roofline-ideal to the simulated step; adds up as well
   Table axes;          // per ordered set of mesh axes
   Table collectives;   // per kind and axes
   Table bounds;        // what the step can not be shorter than
@@ -117,6 +118,10 @@ struct Report {
   Table ops;           // XProf's HLO op stats columns, longest first
   Table longest_ops;   // the first of them, for people
   Table summary;       // one row: the headline numbers
+  // Filled by AddDetails (reports/report_builder.h); empty in a report that nobody looks into.
+  Table critical_path;  // kernels the length of the step hangs on; adds up to it
+  Table memory_curve;   // memory over the step in program order
+  Table roofline;       // work against what the device can do
 
   std::vector<ResolvedKey> config;
   std::vector<std::string> warnings, notes, not_modelled;

@@ -4,11 +4,14 @@
 
 #include "reports/format.h"
 #include "reports/report_tables.h"
+#include "reports/step_tables.h"
 
 namespace shardwise {
 namespace {
 
 constexpr int kLongestOps = 10;
+constexpr int kKernelsListed = 100;
+constexpr int64_t kMemoryPoints = 400;  // as many as a picture can show
 constexpr double kLowMfu = 0.05, kHighMfu = 0.75;
 
 ModelReport BuildModel(const Evaluation& e) {
@@ -218,6 +221,7 @@ Report BuildReport(const Evaluation& e) {
   report.time_by_cause = BuildTimeByCause(e.result);
   report.causes = BuildCauses(e.result);
   report.cause_groups = BuildCauseGroups(e.result);
+  report.waterfall = BuildWaterfallTable(e.result);
   report.axes = BuildAxes(e.result);
   report.collectives = BuildCollectives(e.result);
   report.bounds = BuildBounds(e.result);
@@ -234,6 +238,12 @@ Report BuildReport(const Evaluation& e) {
   }
   report.summary = BuildSummary(report);
   return report;
+}
+
+void AddDetails(const Evaluation& e, Report& report) {
+  report.critical_path = BuildCriticalPathTable(e, kKernelsListed);
+  report.memory_curve = BuildMemoryCurveTable(e, kMemoryPoints);
+  report.roofline = BuildRooflineTable(e, kKernelsListed);
 }
 
 }  // namespace shardwise

@@ -9,6 +9,9 @@
 namespace shardwise {
 
 Report BuildReport(const Evaluation& evaluation);
+// What only machines and people with a mouse want: the tables of report.h that BuildReport leaves
+// empty.
+void AddDetails(const Evaluation& evaluation, Report& report);
 
 // Which resource the step is up against, by XProf's suggestion thresholds: collective-bound from
 // 30 % of the step waiting for collectives; compute-bound with the matrix unit above 70 % and HBM

@@ -117,7 +117,8 @@ class SimulateVerb : public Verb {
     }
     SW_ASSIGN_OR_RETURN(const std::unique_ptr<Evaluation> evaluation,
                         Evaluate(std::move(scenario)));
-    const Report report = BuildReport(*evaluation);
+    Report report = BuildReport(*evaluation);
+    if (options_.format == Format::kJson) AddDetails(*evaluation, report);
     const int code = WriteResults(Render(report, options_), *evaluation, options_, io);
     if (code != kExitOk || report.memory.fits) return code;
     io.err << "shardwise: error: simulated: " << report.memory.out_of_memory << "\n";
