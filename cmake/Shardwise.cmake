@@ -30,7 +30,7 @@ endif()
 
 # sw_target_name("sim/net" out) -> sw_sim_net. Other names (imported targets) pass through.
 function(sw_target_name name out)
-  if(name MATCHES "^(kernels|model|sim|apps)/|^reports$")
+  if(name MATCHES "^(kernels|model|sim|apps|reports)/|^reports$")
     string(REPLACE "/" "_" flat ${name})
     set(${out} sw_${flat} PARENT_SCOPE)
   else()
@@ -114,12 +114,13 @@ function(sw_benchmarks folder)
   endforeach()
 endfunction()
 
-# Compiles every data file below FOLDER into the library (kernels/base/embedded.h finds them by
-# path), so that a bare binary works when copied.
-function(sw_embed library folder)
+# sw_embed(LIBRARY FOLDER...): compiles every file below the folders into the library
+# (kernels/base/embedded.h finds them by path), so that a bare binary works when copied.
+function(sw_embed library)
   sw_target_name(${library} target)
-  file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
-       ${PROJECT_SOURCE_DIR}/${folder}/*)
+  list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE patterns)
+  list(TRANSFORM patterns APPEND /*)
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${patterns})
   set(generated ${PROJECT_BINARY_DIR}/embedded_data.cc)
   add_custom_command(
     OUTPUT ${generated}

@@ -48,8 +48,8 @@ class Expander {
   }
 
   TraceSlices Run(Duration total) {
-    Add(TraceTrack::kSteps, {{}, total, "0", "step", "", "", 0});
-    Add(TraceTrack::kModules, {{}, total, "jit_train_step", "module", "", "", 0});
+    Add(TraceTrack::kSteps, {{}, total, "0", "step", "", ""});
+    Add(TraceTrack::kModules, {{}, total, "jit_train_step", "module", "", ""});
     AddBlock(blocks_.size() - 1, {}, 0);
     // The ops of the TensorCore are in order already; other lanes of a caller come after its calls.
     for (std::vector<TraceSlice>& track : slices_) {
@@ -84,6 +84,8 @@ class Expander {
         if (!waits) out.category = Name(record.op_class);
         out.scope = record.scope;
         out.phase = Name(record.phase);
+        out.block = static_cast<int>(b);
+        out.kernel = slice.kernel;
       }
       // Beside the TensorCore nothing nests.
       if (slice.lane != Lane::kTensorCore) out.depth = 0;

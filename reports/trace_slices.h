@@ -30,6 +30,8 @@ struct TraceSlice {
   std::string scope;     // "decoder/layers/mlp"
   std::string phase;     // "fwd", ...
   int depth = 0;         // slices of a track nest; this one lies in `depth` others
+  // The kernel that runs or is waited for, of a block of the program; -1: none.
+  int block = -1, kernel = -1;
 };
 
 // By track, in order of begin, outer before inner.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "apps/cli/verbs.h"
+#include "reports/html/report_page.h"
 #include "reports/output_file.h"
 #include "reports/render_json.h"
 #include "reports/render_text.h"
@@ -46,7 +47,9 @@ const Table& CsvTable(const Report& report, std::string_view name) {
   return report.summary;
 }
 
-std::string Render(const Report& report, const SimulateOptions& options) {
+std::string Render(const Report& report, const Evaluation& evaluation,
+                   const SimulateOptions& options) {
+  if (options.format == Format::kHtml) return RenderHtml(report, evaluation);
   if (options.format == Format::kJson) return RenderJson(report);
   if (options.format == Format::kCsv) return RenderCsv(CsvTable(report, options.table));
   return RenderText(report);
@@ -83,8 +86,9 @@ Status CheckOptions(const SimulateOptions& options, const OptionParser& parser) 
                                    {"summary", "ops", "collectives", "causes", "memory"}));
     if (options.format != Format::kCsv) return parser.Misused("--table needs --format csv");
   }
-  if (options.show_config && (options.format == Format::kCsv || !options.trace.empty())) {
-    return parser.Misused("--show-config simulates nothing: no csv, no trace");
+  if (options.show_config && (options.format == Format::kCsv || options.format == Format::kHtml ||
+                              !options.trace.empty())) {
+    return parser.Misused("--show-config simulates nothing: no csv, no html, no trace");
   }
   if (options.trace == "-") return parser.Misused("--trace needs a file");
   if (!options.trace.empty() && options.trace == options.output) {
@@ -96,7 +100,8 @@ Status CheckOptions(const SimulateOptions& options, const OptionParser& parser) 
 class SimulateVerb : public Verb {
  public:
   void Bind(OptionParser& parser) override {
-    parser.AddFormat({Format::kText, Format::kJson, Format::kCsv}, options_.format);
+    parser.AddFormat({Format::kText, Format::kJson, Format::kCsv, Format::kHtml},
+                     options_.format);
     parser.AddText("--table", options_.table);
     parser.AddText("--trace", options_.trace);
     parser.AddText("-o,--output", options_.output);
@@ -118,8 +123,11 @@ class SimulateVerb : public Verb {
     SW_ASSIGN_OR_RETURN(const std::unique_ptr<Evaluation> evaluation,
                         Evaluate(std::move(scenario)));
     Report report = BuildReport(*evaluation);
-    if (options_.format == Format::kJson) AddDetails(*evaluation, report);
-    const int code = WriteResults(Render(report, options_), *evaluation, options_, io);
+    if (options_.format == Format::kJson || options_.format == Format::kHtml) {
+      AddDetails(*evaluation, report);
+    }
+    const int code =
+        WriteResults(Render(report, *evaluation, options_), *evaluation, options_, io);
     if (code != kExitOk || report.memory.fits) return code;
     io.err << "shardwise: error: simulated: " << report.memory.out_of_memory << "\n";
     return options_.allow_oom ? kExitOk : kExitDoesNotFit;
@@ -140,7 +148,8 @@ Prices one training step: how long it takes, what it holds in memory, and why.
 A FILE is a MaxText yml or a scenario file; the name of a built-in scenario
 (IW-07) works too. key=value is any MaxText key, or a sim.* key. Later ones win.
 
-  --format FORMAT   text (default), json, or csv
+  --format FORMAT   text (default), json, csv, or html: one page that needs no
+                    server and no network
   --table TABLE     of csv: summary (default), ops, collectives, causes, memory
   --trace FILE      also writes the step as a Perfetto trace
   -o, --output FILE writes the report to FILE, which appears whole or not at
@@ -159,6 +168,7 @@ error.
 Examples:
   shardwise simulate IW-07
   shardwise simulate IW-07 per_device_batch_size=4 --format json -o step.json
+  shardwise simulate V4-Flash --format html -o report.html
   shardwise simulate model_name=llama3.1-8b compile_topology=v5p-16 \
       ici_fsdp_parallelism=8 per_device_batch_size=2 --trace step.pftrace
 )",

@@ -9,7 +9,7 @@
 namespace shardwise {
 
 std::string_view Name(Format format) {
-  constexpr std::array<std::string_view, 4> kNames = {"text", "json", "csv", "markdown"};
+  constexpr std::array<std::string_view, 5> kNames = {"text", "json", "csv", "markdown", "html"};
   return kNames[static_cast<size_t>(format)];
 }
 

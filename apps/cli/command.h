@@ -31,7 +31,7 @@ inline constexpr int kExitNotModelled = 4;  // valid, but nothing here models it
 inline constexpr int kExitIo = 6;           // a file cannot be read or written
 inline constexpr int kExitInternal = 70;    // a bug of this program
 
-enum class Format : uint8_t { kText, kJson, kCsv, kMarkdown };
+enum class Format : uint8_t { kText, kJson, kCsv, kMarkdown, kHtml };
 std::string_view Name(Format format);  // as --format takes it
 
 // Exit code of a failed status.

@@ -1,0 +1,158 @@
+#include "reports/html/html_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "reports/format.h"
+#include "reports/html/encode.h"
+
+namespace shardwise {
+namespace {
+
+bool IsFilled(const Table& table, size_t column) {
+  return std::any_of(table.rows.begin(), table.rows.end(), [&](const std::vector<Cell>& row) {
+    const auto* text = std::get_if<std::string>(&row[column]);
+    return text != nullptr ? !text->empty() : !std::holds_alternative<std::monostate>(row[column]);
+  });
+}
+
+std::vector<size_t> ShownColumns(const Table& table, bool wide) {
+  std::vector<size_t> shown;
+  for (size_t c = 0; c < table.columns.size(); ++c) {
+    const Column& column = table.columns[c];
+    const bool labelled = !column.label.empty();
+    if (wide ? !column.id.empty() && (labelled || IsFilled(table, c)) : labelled) {
+      shown.push_back(c);
+    }
+  }
+  return shown;
+}
+
+const std::string& Heading(const Column& column) {
+  return column.label.empty() ? column.id : column.label;
+}
+
+// Position of the column called `name`, -1 if none.
+int FindColumn(const Table& table, const std::string& name) {
+  for (size_t c = 0; c < table.columns.size() && !name.empty(); ++c) {
+    if (table.columns[c].id == name || table.columns[c].label == name) return static_cast<int>(c);
+  }
+  return -1;
+}
+
+class TableWriter {
+ public:
+  TableWriter(const Table& table, const HtmlTableOptions& options)
+      : table_(table),
+        options_(options),
+        shown_(ShownColumns(table, options.wide)),
+        bar_(FindColumn(table, options.bar)),
+        category_(FindColumn(table, options.category)) {
+    for (const std::vector<Cell>& row : table.rows) longest_ = std::max(longest_, Fraction(row));
+  }
+
+  std::string Write() {
+    const std::string id = HtmlEscape(options_.id), caption = HtmlEscape(options_.caption);
+    out_ += fmt::format(
+        "<div class=\"table\" id=\"{}\">\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" "
+        "aria-label=\"{}\">\n<table>\n<caption>{}</caption>\n<thead><tr>",
+        id, caption, caption);
+    for (const size_t c : shown_) AddHeading(c);
+    out_ += "</tr></thead>\n<tbody>\n";
+    const size_t rows = std::min(table_.rows.size(), options_.max_rows);
+    for (size_t r = 0; r < rows; ++r) AddRow(table_.rows[r]);
+    out_ += "</tbody>\n</table>\n</div>\n";
+    if (rows < table_.rows.size()) {
+      out_ += fmt::format("<p class=\"note\">and {} more rows</p>\n",
+                          FormatCount(static_cast<int64_t>(table_.rows.size() - rows)));
+    }
+    return std::move(out_) + "</div>\n";
+  }
+
+ private:
+  double Fraction(const std::vector<Cell>& row) const {
+    const double* value = bar_ < 0 ? nullptr : std::get_if<double>(&row[bar_]);
+    return value == nullptr ? 0 : *value;
+  }
+
+  void AddHeading(size_t c) {
+    const Column& column = table_.columns[c];
+    // Copies are headed by the id, which names the unit.
+    const std::string id = column.id.empty() || column.id == Heading(column)
+                               ? ""
+                               : fmt::format(" data-id=\"{}\"", HtmlEscape(column.id));
+    out_ += fmt::format("<th scope=\"col\"{}{}>{}</th>",
+                        column.unit == Unit::kText ? " class=\"t\"" : "", id,
+                        HtmlEscape(Heading(column)));
+    if (static_cast<int>(c) == bar_) out_ += "<td class=\"bar\"></td>";
+  }
+
+  void AddRow(const std::vector<Cell>& row) {
+    out_ += "<tr>";
+    for (const size_t c : shown_) {
+      AddCell(row[c], table_.columns[c].unit);
+      if (static_cast<int>(c) == bar_) AddBar(row);
+    }
+    out_ += "</tr>\n";
+  }
+
+  void AddCell(const Cell& cell, Unit unit) {
+    const std::string text = CellText(cell, unit), exact = CellExact(cell, unit);
+    if (unit == Unit::kText) {
+      // A text column may hold numbers; they are shown as they are copied.
+      out_ += fmt::format("<td class=\"t\">{}</td>", HtmlEscape(text));
+    } else if (text == exact) {
+      out_ += fmt::format("<td>{}</td>", HtmlEscape(text));
+    } else {
+      out_ += fmt::format("<td data-v=\"{}\">{}</td>", HtmlEscape(exact), HtmlEscape(text));
+    }
+  }
+
+  void AddBar(const std::vector<Cell>& row) {
+    const std::string category = category_ < 0 ? "" : CellText(row[category_], Unit::kText);
+    out_ += fmt::format("<td class=\"bar\">{}</td>",
+                        HtmlBar(0, longest_ > 0 ? Fraction(row) / longest_ : 0, category));
+  }
+
+  const Table& table_;
+  const HtmlTableOptions& options_;
+  const std::vector<size_t> shown_;
+  const int bar_, category_;
+  double longest_ = 0;  // of the fractions
+  std::string out_;
+};
+
+}  // namespace
+
+std::string HtmlTable(const Table& table, const HtmlTableOptions& options) {
+  return TableWriter(table, options).Write();
+}
+
+std::string CategoryClass(const std::string& category) {
+  constexpr std::array<std::string_view, 15> kOwn = {
+      "matmul", "attention", "norm",       "pointwise", "reduction",
+      "indexing", "layout",  "loss",       "optimizer", "communication",
+      "wait",   "overhead",  "contention", "ideal",     "loop"};
+  // Waits and overheads as causes spell them: "wait all_gather fsdp", "waits: collectives",
+  // "kernel overhead (overhead.op_s)", "contention (hbm)".
+  for (const std::string_view name : kOwn) {
+    if (category == name) return "k-" + category;
+  }
+  if (category.starts_with("wait")) return "k-wait";
+  if (category.starts_with("kernel overhead")) return "k-overhead";
+  if (category.starts_with("contention")) return "k-contention";
+  return "k-other";
+}
+
+std::string HtmlBar(double from, double to, const std::string& category) {
+  return fmt::format(
+      "<svg class=\"bar\" width=\"100%\" height=\"12\" aria-hidden=\"true\"><rect "
+      "x=\"{:.3f}%\" width=\"{:.3f}%\" height=\"12\" class=\"{}\"/></svg>",
+      100 * std::min(from, to), 100 * std::abs(to - from), CategoryClass(category));
+}
+
+}  // namespace shardwise

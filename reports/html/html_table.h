@@ -1,0 +1,32 @@
+// Tables of a report as HTML tables, which page/tables.js lets readers sort, filter and copy.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "reports/table.h"
+
+namespace shardwise {
+
+struct HtmlTableOptions {
+  std::string id;       // of the element; unique in the page, and the name of permalinks
+  std::string caption;  // plain text
+  // Columns without a label too, under their id, as long as any cell is filled; otherwise only
+  // labelled ones.
+  bool wide = false;
+  // Id or label of a column of fractions that gets a bar beside it, and of the column whose text is
+  // the bar's category; "": none.
+  std::string bar, category;
+  size_t max_rows = 2000;  // the rest is counted in a line below
+};
+
+std::string HtmlTable(const Table& table, const HtmlTableOptions& options);
+
+// Class of the colour and pattern of a category, "k-matmul"; "k-other" for what has none of its
+// own. Names of op classes, causes and kinds of waits.
+std::string CategoryClass(const std::string& category);
+
+// A horizontal bar from `from` to `to`, fractions of the width it is given.
+std::string HtmlBar(double from, double to, const std::string& category);
+
+}  // namespace shardwise

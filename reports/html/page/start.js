@@ -1,0 +1,4 @@
+// Last: everything has announced itself, the link can be followed.
+"use strict";
+
+shardwise.start();
