@@ -70,7 +70,7 @@ std::string Render(const Accuracy& accuracy, Format format) {
       return RenderCsv(accuracy.rows);
     case Format::kMarkdown:
       return RenderMarkdown(accuracy);
-    case Format::kText:
+    default:  // text
       break;
   }
   return RenderText(accuracy);

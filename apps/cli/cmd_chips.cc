@@ -85,7 +85,7 @@ class ChipsVerb : public Verb {
         return Emit(RenderCsv(JoinedTable(chips)), "-", io);
       case Format::kMarkdown:
         return Emit(ChipsMarkdown(chips), "-", io);
-      case Format::kText:
+      default:  // text
         break;
     }
     return Emit(ChipsText(chips, !parser.rest().empty()), "-", io);

@@ -24,7 +24,7 @@ class KeysVerb : public Verb {
         return Emit(RenderCsv(keys), "-", io);
       case Format::kMarkdown:
         return Emit("# Configuration keys\n\n" + RenderMarkdown(keys), "-", io);
-      case Format::kText:
+      default:  // text
         break;
     }
     return Emit(RenderText(keys, 0), "-", io);

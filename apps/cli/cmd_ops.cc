@@ -39,7 +39,7 @@ class OpsVerb : public Verb {
         return Emit(
             "# Operations\n\nEvery operation a program can consist of.\n\n" + RenderMarkdown(ops),
             "-", io);
-      case Format::kText:
+      default:  // text
         break;
     }
     return Emit(OpsText(ops), "-", io);

@@ -16,7 +16,7 @@ struct HtmlTableOptions {
   bool wide = false;
   // Id or label of a column of fractions that gets a bar beside it, and of the column whose text is
   // the bar's category; "": none.
-  std::string bar, category;
+  std::string bar = "", category = "";
   size_t max_rows = 2000;  // the rest is counted in a line below
 };
 
