@@ -53,7 +53,10 @@ class ViewBuilder {
   TimelineView Build(const TraceSlices& slices) {
     view_.total = result_.step_time;
     for (const int r : resources_) {
-      view_.resources.emplace_back(Name(static_cast<Resource>(r)));
+      const auto resource = static_cast<Resource>(r);
+      // What the unit is busy with, unlike the FLOPs of the bounds.
+      view_.resources.emplace_back(resource == Resource::kMxu ? "mxu, padding included"
+                                                              : Name(resource));
     }
     for (const LaneInfo& lane : kLanes) {
       const auto& track = slices[static_cast<size_t>(lane.track)];
@@ -117,6 +120,11 @@ class ViewBuilder {
     const BlockPlan& plan = result_.plans[slice.block];
     const BlockTimeline& block = result_.timeline.blocks[slice.block];
     const KernelPrice& price = *plan.prices[slice.kernel];
+    // On the TensorCore's line a collective is what the causes of the step call a wait.
+    if (slice.category == Name(OpClass::kCommunication) &&
+        block.kernels[slice.kernel].lane == Lane::kTensorCore) {
+      entry.category = "wait";
+    }
     entry.block = program_.blocks[slice.block].name;
     entry.details.emplace_back("executions", FormatCount(block.executions));
     AddShapes(plan.fusion.kernels[slice.kernel], slice.block, entry);

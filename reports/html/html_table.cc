@@ -13,6 +13,8 @@
 namespace shardwise {
 namespace {
 
+constexpr size_t kInlineRows = 60;
+
 bool IsFilled(const Table& table, size_t column) {
   return std::any_of(table.rows.begin(), table.rows.end(), [&](const std::vector<Cell>& row) {
     const auto* text = std::get_if<std::string>(&row[column]);
@@ -55,7 +57,7 @@ class TableWriter {
     for (const std::vector<Cell>& row : table.rows) longest_ = std::max(longest_, Fraction(row));
   }
 
-  std::string Write() {
+  std::string Write(Page& page) {
     const std::string id = HtmlEscape(options_.id), caption = HtmlEscape(options_.caption);
     out_ += fmt::format(
         "<div class=\"table\" id=\"{}\">\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" "
@@ -63,14 +65,19 @@ class TableWriter {
         id, caption, caption);
     for (const size_t c : shown_) AddHeading(c);
     out_ += "</tr></thead>\n<tbody>\n";
-    const size_t rows = std::min(table_.rows.size(), options_.max_rows);
+    const size_t rows = std::min(table_.rows.size(), kInlineRows);
     for (size_t r = 0; r < rows; ++r) AddRow(table_.rows[r]);
     out_ += "</tbody>\n</table>\n</div>\n";
     if (rows < table_.rows.size()) {
-      out_ += fmt::format("<p class=\"note\">and {} more rows</p>\n",
-                          FormatCount(static_cast<int64_t>(table_.rows.size() - rows)));
+      out_ += fmt::format("<p class=\"note rest\" data-rows=\"{0}-rows\">{1} of {2} rows</p>\n", id,
+                          FormatCount(static_cast<int64_t>(rows)),
+                          FormatCount(static_cast<int64_t>(table_.rows.size())));
     }
-    return std::move(out_) + "</div>\n";
+    std::string table = std::move(out_) + "</div>\n";
+    out_.clear();
+    for (size_t r = rows; r < table_.rows.size(); ++r) AddRow(table_.rows[r]);
+    if (!out_.empty()) page.data.emplace_back(options_.id + "-rows", std::move(out_));
+    return table;
   }
 
  private:
@@ -128,8 +135,8 @@ class TableWriter {
 
 }  // namespace
 
-std::string HtmlTable(const Table& table, const HtmlTableOptions& options) {
-  return TableWriter(table, options).Write();
+std::string HtmlTable(const Table& table, const HtmlTableOptions& options, Page& page) {
+  return TableWriter(table, options).Write(page);
 }
 
 std::string CategoryClass(const std::string& category) {

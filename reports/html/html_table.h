@@ -1,9 +1,9 @@
 // Tables of a report as HTML tables, which page/tables.js lets readers sort, filter and copy.
 #pragma once
 
-#include <cstddef>
 #include <string>
 
+#include "reports/html/page.h"
 #include "reports/table.h"
 
 namespace shardwise {
@@ -17,10 +17,11 @@ struct HtmlTableOptions {
   // Id or label of a column of fractions that gets a bar beside it, and of the column whose text is
   // the bar's category; "": none.
   std::string bar = "", category = "";
-  size_t max_rows = 2000;  // the rest is counted in a line below
 };
 
-std::string HtmlTable(const Table& table, const HtmlTableOptions& options);
+// The first rows are in the returned text, for paper and for browsers without scripts. Of a long
+// table the others are added to `page.data`, from where page/tables.js takes them.
+std::string HtmlTable(const Table& table, const HtmlTableOptions& options, Page& page);
 
 // Class of the colour and pattern of a category, "k-matmul"; "k-other" for what has none of its
 // own. Names of op classes, causes and kinds of waits.

@@ -26,15 +26,16 @@ std::string RenderHtml(const Report& report, const TimelineView& timeline) {
   Page page;
   page.title = fmt::format("{} on {} - shardwise", report.model.name, report.machine.topology);
   page.header = HeaderHtml(report);
-  page.sections = {{"overview", "Overview", OverviewHtml(report)},
+  page.sections = {{"overview", "Overview", OverviewHtml(report, page)},
                    {"timeline", "Timeline", TimelineHtml(timeline)},
-                   {"memory", "Memory", MemoryHtml(report)},
-                   {"ops", "Ops", OpsHtml(report)},
-                   {"collectives", "Collectives", CollectivesHtml(report)},
-                   {"config", "Config", ConfigHtml(report)},
-                   {"provenance", "Provenance", ProvenanceHtml(report)}};
+                   {"memory", "Memory", MemoryHtml(report, page)},
+                   {"ops", "Ops", OpsHtml(report, page)},
+                   {"collectives", "Collectives", CollectivesHtml(report, page)},
+                   {"config", "Config", ConfigHtml(report, page)},
+                   {"provenance", "Provenance", ProvenanceHtml(report, page)}};
   page.scripts = {"page.js", "tables.js", "timeline_data.js", "timeline.js", "start.js"};
-  page.data = {{"data-timeline", PackTimeline(timeline)}, {"data-json", RenderJson(report)}};
+  page.data.emplace_back("data-timeline", PackTimeline(timeline));
+  page.data.emplace_back("data-json", RenderJson(report));
   return RenderPage(page);
 }
 

@@ -28,6 +28,12 @@ std::string FitText(const MemoryReport& m) {
   return used + (m.fits ? ": fits" : ": does not fit");
 }
 
+std::string VerdictText(const Report& r) {
+  return fmt::format("A step takes {} and is {}: the TensorCore waits {} of it for collectives.",
+                     FormatTime(r.step.time), r.step.verdict,
+                     FormatPercent(r.step.collective_fraction));
+}
+
 std::string MeasuredText(const Report& r) {
   return fmt::format("Measured: {:.3f} s ({}); simulated {:.3f} s, error {}.",
                      r.measured.step_time_s, r.measured.quality, r.step.time.seconds(),
@@ -211,23 +217,23 @@ std::string HeaderHtml(const Report& r) {
   return out + "</dl>\n";
 }
 
-std::string OverviewHtml(const Report& r) {
-  std::string out = Paragraph(r.step.verdict, "verdict");
+std::string OverviewHtml(const Report& r, Page& page) {
+  std::string out = Paragraph(VerdictText(r), "verdict");
   if (!r.step.mfu_reason.empty()) out += Paragraph(r.step.mfu_reason);
   if (!r.memory.fits) out += Paragraph(r.memory.out_of_memory, "bad");
   if (r.measured.present()) out += Paragraph(MeasuredText(r));
   out += ListHtml("Warnings", r.warnings);
   out += "<div class=\"columns\"><div>\n" + Heading("Setup") + PairsHtml(SetupPairs(r)) +
-         HtmlTable(MeshTable(r), {"t-mesh", "Mesh"}) + "</div><div>\n" + Heading("Rates") +
-         HtmlTable(RatesTable(r.step), {"t-rates", "Model FLOP/s and tokens"}) +
-         HtmlTable(SharesTable(r.step), {"t-shares", "Utilization"}) + "</div></div>\n";
+         HtmlTable(MeshTable(r), {"t-mesh", "Mesh"}, page) + "</div><div>\n" + Heading("Rates") +
+         HtmlTable(RatesTable(r.step), {"t-rates", "Model FLOP/s and tokens"}, page) +
+         HtmlTable(SharesTable(r.step), {"t-shares", "Utilization"}, page) + "</div></div>\n";
   out += Heading("Where the time of the TensorCore goes");
   out += HtmlTable(r.cause_groups, {"t-groups", "By kind of work and phase", false, "fraction",
-                                    "group"});
+                                    "group"}, page);
   out += HtmlTable(r.causes, {"t-causes", "Every cause; they add up to the step", false, "fraction",
-                              "group"});
+                              "group"}, page);
   out += Heading("What the step cannot be shorter than");
-  out += HtmlTable(r.bounds, {"t-bounds", "Bounds by resource", false, "fraction", ""});
+  out += HtmlTable(r.bounds, {"t-bounds", "Bounds by resource", false, "fraction", ""}, page);
   return out;
 }
 
@@ -236,7 +242,7 @@ std::string TimelineHtml(const TimelineView& view) {
          TimelineSnapshot(view) + "</div>\n";
 }
 
-std::string MemoryHtml(const Report& r) {
+std::string MemoryHtml(const Report& r, Page& page) {
   const MemoryReport& m = r.memory;
   std::string out = Paragraph(fmt::format("One device: {}.", FitText(m)), "verdict");
   if (!m.fits) out += Paragraph(m.out_of_memory, "bad");
@@ -248,36 +254,36 @@ std::string MemoryHtml(const Report& r) {
                     {"host memory", FormatGiB(m.host_temp_bytes)}});
   return out + Heading("Alive at the peak") +
          HtmlTable(r.live_at_peak,
-                   {"t-memory", "Buffers of one device at the peak", true, "fraction", ""});
+                   {"t-memory", "Buffers of one device at the peak", true, "fraction", ""}, page);
 }
 
-std::string OpsHtml(const Report& r) {
+std::string OpsHtml(const Report& r, Page& page) {
   return Heading("Longest kernels") +
          HtmlTable(r.longest_ops, {"t-longest", "Longest kernels, all executions", false,
-                                   "fraction", ""}) +
+                                   "fraction", ""}, page) +
          Heading("Every kernel") +
          Paragraph("Columns are XProf's HLO Op Stats: times in microseconds, rates in GFLOP/s, "
                    "bandwidth in GiB/s. Columns nothing here knows are left out.",
                    "note") +
-         HtmlTable(r.ops, {"t-ops", "Kernels by block", true});
+         HtmlTable(r.ops, {"t-ops", "Kernels by block", true}, page);
 }
 
-std::string CollectivesHtml(const Report& r) {
+std::string CollectivesHtml(const Report& r, Page& page) {
   return Heading("By mesh axes") +
          HtmlTable(r.axes, {"t-axes", "Traffic of one device over each set of mesh axes", true,
-                            "exposed_fraction", "wait"}) +
+                            "exposed_fraction", "wait"}, page) +
          Heading("By kind") +
-         HtmlTable(r.collectives, {"t-collectives", "Collectives of one device and step", true});
+         HtmlTable(r.collectives, {"t-collectives", "Collectives of one device and step", true}, page);
 }
 
-std::string ConfigHtml(const Report& r) {
+std::string ConfigHtml(const Report& r, Page& page) {
   return Paragraph("Every key with where its value comes from. Filter by \"set\" for what differs "
                    "from the defaults.",
                    "note") +
-         HtmlTable(ConfigTable(r.config), {"t-config", "Configuration"});
+         HtmlTable(ConfigTable(r.config), {"t-config", "Configuration"}, page);
 }
 
-std::string ProvenanceHtml(const Report& r) {
+std::string ProvenanceHtml(const Report& r, Page& page) {
   const CalibrationReport& c = r.calibration;
   std::string out =
       PairsHtml({{"tool", fmt::format("shardwise {}", kToolVersion)},
@@ -288,7 +294,7 @@ std::string ProvenanceHtml(const Report& r) {
   out += Paragraph(fmt::format("{} constants: {} published, {} measured, {} from the TPU compiler, "
                                "{} assumed.",
                                c.values.size(), c.published, c.measured, c.compiler, c.assumed));
-  return out + HtmlTable(SourcesTable(c.values), {"t-chip", "Constants of the chip"});
+  return out + HtmlTable(SourcesTable(c.values), {"t-chip", "Constants of the chip"}, page);
 }
 
 }  // namespace shardwise

@@ -6,19 +6,21 @@
 #include <utility>
 #include <vector>
 
+#include "reports/html/page.h"
 #include "reports/report.h"
 #include "reports/timeline_view.h"
 
 namespace shardwise {
 
 std::string HeaderHtml(const Report& report);
-std::string OverviewHtml(const Report& report);
+// Long tables leave part of themselves in `page.data`.
+std::string OverviewHtml(const Report& report, Page& page);
 std::string TimelineHtml(const TimelineView& view);
-std::string MemoryHtml(const Report& report);
-std::string OpsHtml(const Report& report);
-std::string CollectivesHtml(const Report& report);
-std::string ConfigHtml(const Report& report);
-std::string ProvenanceHtml(const Report& report);
+std::string MemoryHtml(const Report& report, Page& page);
+std::string OpsHtml(const Report& report, Page& page);
+std::string CollectivesHtml(const Report& report, Page& page);
+std::string ConfigHtml(const Report& report, Page& page);
+std::string ProvenanceHtml(const Report& report, Page& page);
 
 // "<p>...</p>" of plain text.
 std::string Paragraph(std::string_view text, std::string_view css_class = "");

@@ -98,6 +98,7 @@ const shardwise = (() => {
   function follow() {
     const id = readHash();
     if (!openSection(id)) show(sections[0]);
+    if (!id || id === open.id) scrollTo(0, 0);  // the browser went to the section's heading
     listeners.forEach((f) => f());
   }
   addEventListener("hashchange", follow);

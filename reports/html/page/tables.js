@@ -51,42 +51,66 @@
     return (text) => words.every((word) => (word[0] === "-" ? !text.includes(word.slice(1)) : text.includes(word)));
   }
 
+  // Rows of a long table that are not in the page's text; they come when they are first seen.
+  function loadRest(box, table, done) {
+    const note = box.querySelector(".rest");
+    if (!note) return;
+    note.hidden = true;
+    const load = async () => {
+      if (!note.isConnected) return;
+      note.remove();
+      const html = new TextDecoder().decode(await shardwise.unpack(note.dataset.rows));
+      table.tBodies[0].insertAdjacentHTML("beforeend", html);
+      box.dataset.rest = "loaded";
+      done();
+    };
+    shardwise.onShow(box.closest("main > section").id, load);
+  }
+
   document.querySelectorAll(".table").forEach((box) => {
     const table = box.querySelector("table");
-    const rows = [...table.tBodies[0].rows];
-    const name = table.caption.textContent;
-    if (rows.length > 1) makeSortable(table);
+    const body = table.tBodies[0];
+    const count = body.rows.length;
+    const title = table.caption.textContent;
+    if (count > 2) makeSortable(table);
     const tools = document.createElement("div");
     tools.className = "tools";
-    if (rows.length > 8) {
-      box.classList.toggle("tall", rows.length > 30);
+    const name = document.createElement("span");
+    name.className = "name";
+    name.textContent = title;
+    name.setAttribute("aria-hidden", "true");
+    tools.append(name);
+    if (count > 12) {
+      box.classList.toggle("tall", count > 30);
       const label = document.createElement("label");
       const input = document.createElement("input");
-      const count = document.createElement("span");
+      const shown = document.createElement("span");
       input.type = "search";
+      input.setAttribute("aria-label", `Filter: ${title}`);
       label.append("Filter", input);
-      input.setAttribute("aria-label", `Filter: ${name}`);
-      count.setAttribute("role", "status");
-      count.className = "note";
+      shown.setAttribute("role", "status");
+      shown.className = "note";
       const texts = new Map();
       const apply = () => {
         const matches = matcher(input.value);
-        let shown = 0;
-        for (const row of rows) {
-          if (!texts.has(row)) texts.set(row, row.textContent.toLowerCase());
+        let visible = 0;
+        for (const row of body.rows) {
+          if (!texts.has(row)) texts.set(row, [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase());
           row.hidden = !matches(texts.get(row));
-          shown += !row.hidden;
+          visible += !row.hidden;
         }
-        count.textContent = `${shown} of ${rows.length} rows`;
+        shown.textContent = `${visible} of ${body.rows.length} rows`;
       };
       input.addEventListener("input", apply);
       box.addEventListener("filter", (event) => { input.value = event.detail; apply(); });
+      loadRest(box, table, apply);
       apply();
-      tools.append(label, count);
+      tools.append(label, shown);
     }
     const button = document.createElement("button");
+    button.type = "button";
     button.textContent = "Copy TSV";
-    button.setAttribute("aria-label", `Copy as TSV: ${name}`);
+    button.setAttribute("aria-label", `Copy TSV: ${title}`);
     button.addEventListener("click", () => shardwise.copy(toTsv(table), "the table"));
     tools.append(button);
     box.prepend(tools);

@@ -168,7 +168,7 @@
     ctx.lineTo(width, top + size);
     ctx.fill();
   }
-  const resourceFill = (name) => ({ mxu: "matmul", vpu: "pointwise", hbm: "indexing" })[name] ?? "communication";
+  const resourceFill = (name) => ({ mxu: "matmul", vpu: "pointwise", hbm: "indexing" })[name.slice(0, 3)] ?? "communication";
 
   function niceStep(span) {
     const rough = span / Math.max(2, width / 110), power = 10 ** Math.floor(Math.log10(rough));
@@ -379,7 +379,7 @@
         const i = order[p];
         if (ops.begin[i] >= mark[1]) break;
         const entry = data.entries[ops.entry[i]];
-        const name = entry.category === "wait" ? entry.name : entry.category;
+        const name = entry.category === "wait" ? "wait " + entry.name.replace(/^wait |\.\d+$/g, "") : entry.category;
         const time = Math.min(ops.end[i], mark[1]) - Math.max(ops.begin[i], mark[0]);
         sums.set(name, (sums.get(name) ?? 0) + time);
       }
