@@ -58,7 +58,7 @@ StatusOr<std::unique_ptr<Evaluation>> Evaluate(Scenario scenario) {
   sim.p_state = e->scenario.sim.dvfs_p_state;
   sim.xla_flags = e->scenario.xla_flags;
   SW_ASSIGN_OR_RETURN(e->result, SimulateStep(e->spmd, e->placement, sim));
-  e->memory = ProfileMemory(e->spmd, e->result.plans, topology.chip);
+  e->memory = ProfileMemory(e->spmd.program, e->result.plans, topology.chip);
   SW_ASSIGN_OR_RETURN(e->metrics, Measure(*e));
   e->warnings = e->scenario.warnings;
   for (const std::vector<std::string>& more :

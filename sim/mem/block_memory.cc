@@ -1,6 +1,8 @@
 #include "sim/mem/block_memory.h"
 
 #include <algorithm>
+#include <span>
+#include <string_view>
 
 #include "kernels/base/check.h"
 
@@ -15,19 +17,21 @@ struct Buffer {
   bool in_place = false;  // written into a buffer that is counted elsewhere
   bool on_host = false;
   BufferRole role = BufferRole::kTemporary;
-  std::string name;
+  std::string_view name;
 };
 
 class BlockProfiler {
  public:
   BlockProfiler(const Program& program, int block, const BlockPlan& plan,
-                const std::vector<BlockMemory>& callees)
+                const std::vector<BlockMemory>& callees, bool describe)
       : program_(program),
         block_(program.blocks[block]),
         is_entry_(block + 1 == static_cast<int>(program.blocks.size())),
         plan_(plan),
         callees_(callees),
-        producers_(Producers(block_)) {}
+        describe_(describe),
+        producers_(Producers(block_)),
+        buffer_of_(block_.types.size(), -1) {}
 
   BlockMemory Run() {
     FindBuffers();
@@ -53,6 +57,7 @@ class BlockProfiler {
   void FindBuffers() {
     FindPositions();
     FindLastUses();
+    FindResiduals();
     for (size_t k = 0; k < plan_.fusion.kernels.size(); ++k) AddBuffers(static_cast<int>(k));
     PlaceOutputs();
     for (size_t k = 0; k < plan_.fusion.kernels.size(); ++k) TakeOver(static_cast<int>(k));
@@ -100,8 +105,8 @@ class BlockProfiler {
       if (kernel(k).kind == KernelKind::kCollective) buffer.role = BufferRole::kCollective;
       if (kernel(k).kind == KernelKind::kTransfer) buffer.on_host = plan_.prices[k]->to_host;
       if (kernel(k).kind == KernelKind::kCall) DescribeResult(k, v, buffer);
-      buffer_of_.emplace_back(v, static_cast<int>(buffers_.size()));
-      buffers_.push_back(std::move(buffer));
+      buffer_of_[v.v] = static_cast<int>(buffers_.size());
+      buffers_.push_back(buffer);
     }
   }
 
@@ -115,31 +120,34 @@ class BlockProfiler {
       buffer.role = BufferRole::kCarry;
       return;
     }
-    buffer.role = IsResidual(v) ? BufferRole::kResidual : BufferRole::kStacked;
+    buffer.role = residual_[v.v] ? BufferRole::kResidual : BufferRole::kStacked;
   }
 
-  // Whether a later call reads the stack `v` as a residual.
-  bool IsResidual(ValueId v) const {
+  // Stacks that calls read as residuals.
+  void FindResiduals() {
+    residual_.assign(block_.types.size(), false);
     for (const Node& node : block_.nodes) {
       if (!node.is(OpKind::kCall)) continue;
       const Block& callee = program_.Get(node.attrs.As<CallAttrs>().block);
       for (size_t i = 0; i < node.in.size(); ++i) {
-        if (callee.inputs[i].role == Role::kResidual && Storage(node.in[i]) == v) return true;
+        const ValueId storage = Storage(node.in[i]);
+        if (callee.inputs[i].role == Role::kResidual && storage.valid()) {
+          residual_[storage.v] = true;
+        }
       }
     }
-    return false;
   }
 
   Buffer* Find(ValueId storage) {
-    const auto it = std::lower_bound(buffer_of_.begin(), buffer_of_.end(), storage,
-                                     [](const auto& entry, ValueId v) { return entry.first < v; });
-    return it != buffer_of_.end() && it->first == storage ? &buffers_[it->second] : nullptr;
+    if (!storage.valid() || buffer_of_[storage.v] < 0) return nullptr;
+    return &buffers_[buffer_of_[storage.v]];
   }
 
   // Block outputs live to the end. Slices of stacks and donated outputs are written in place; so is
   // a carry if the one that came in is not read any more.
   void PlaceOutputs() {
-    std::sort(buffer_of_.begin(), buffer_of_.end());
+    std::vector<bool> donated(block_.outputs.size(), false);
+    for (auto [input, output] : block_.donated) donated[output] = true;
     std::vector<ValueId> carries;
     for (const BlockInput& input : block_.inputs) {
       if (input.binding == Binding::kCarry) carries.push_back(input.value);
@@ -155,9 +163,7 @@ class BlockProfiler {
       if (is_carry) {
         buffer->in_place = buffer->in_place || last_use_[incoming.v] <= buffer->first;
       } else if (is_entry_) {
-        buffer->in_place =
-            std::any_of(block_.donated.begin(), block_.donated.end(),
-                        [&](auto pair) { return pair.second == static_cast<int>(o); });
+        buffer->in_place = donated[o];
         if (!buffer->in_place) buffer->role = BufferRole::kOutput, buffer->name = output.name;
       } else {
         buffer->in_place = true;
@@ -167,7 +173,7 @@ class BlockProfiler {
 
   // Operands whose elements are read where results are written: by everything a loop kernel does
   // and by epilogues. A call's carries are read and written in one place.
-  std::vector<ValueId> Overwritable(int k, ValueId written) const {
+  std::span<const ValueId> Overwritable(int k, ValueId written) const {
     if (kernel(k).kind == KernelKind::kCompute) return kernel(k).epilogue_reads;
     if (kernel(k).kind != KernelKind::kCall) return {};
     const Block& callee = Callee(k);
@@ -179,7 +185,7 @@ class BlockProfiler {
     }
     for (size_t i = 0; i < callee.inputs.size(); ++i) {
       if (callee.inputs[i].binding != Binding::kCarry || carry-- > 0) continue;
-      return {anchor(k).in[i]};
+      return {&anchor(k).in[i], 1};
     }
     return {};
   }
@@ -231,7 +237,7 @@ class BlockProfiler {
       memory.peak_bytes = total;
       peak = static_cast<int>(p);
     }
-    if (peak >= 0) DescribePeak(peak, memory);
+    if (peak >= 0 && describe_) DescribePeak(peak, memory);
     return memory;
   }
 
@@ -239,8 +245,8 @@ class BlockProfiler {
     for (const Buffer& buffer : buffers_) {
       if (buffer.in_place || buffer.on_host || buffer.first > peak || buffer.last < peak) continue;
       const Node& node = block_.nodes[producers_[buffer.value.v]];
-      memory.live.push_back(
-          {buffer.name, block_.scope(node), block_.type(buffer.value), buffer.bytes, buffer.role});
+      memory.live.push_back({std::string(buffer.name), block_.scope(node),
+                             block_.type(buffer.value), buffer.bytes, buffer.role});
     }
     const BlockMemory* callee = CalleeAt(peak);
     if (callee != nullptr) {
@@ -263,19 +269,21 @@ class BlockProfiler {
   const bool is_entry_;
   const BlockPlan& plan_;
   const std::vector<BlockMemory>& callees_;
+  const bool describe_;
   std::vector<int> producers_;
   std::vector<int> issued_, ended_;  // by kernel
   std::vector<ScheduleItem> at_;     // by position
   std::vector<int> last_use_;        // by storage; -1: never read
   std::vector<Buffer> buffers_;
-  std::vector<std::pair<ValueId, int>> buffer_of_;  // sorted by value
+  std::vector<int> buffer_of_;  // by value; -1: none
+  std::vector<bool> residual_;  // by storage
 };
 
 }  // namespace
 
 BlockMemory ProfileBlock(const Program& program, int block, const BlockPlan& plan,
-                         const std::vector<BlockMemory>& callees) {
-  return BlockProfiler(program, block, plan, callees).Run();
+                         const std::vector<BlockMemory>& callees, bool describe) {
+  return BlockProfiler(program, block, plan, callees, describe).Run();
 }
 
 std::vector<BlockMemoryPoint> PointsOfBlock(const Program& program, int block,

@@ -21,9 +21,10 @@ struct BlockMemory {
 };
 
 // `callees` by block of the program, for the blocks this one calls. In the entry block donated
-// outputs take no space; other outputs do.
+// outputs take no space; other outputs do. Where the peak is and what lives there is left out
+// unless asked for by `describe`.
 BlockMemory ProfileBlock(const Program& program, int block, const BlockPlan& plan,
-                         const std::vector<BlockMemory>& callees);
+                         const std::vector<BlockMemory>& callees, bool describe);
 
 // The same by place in the schedule, without callees.
 std::vector<BlockMemoryPoint> PointsOfBlock(const Program& program, int block,

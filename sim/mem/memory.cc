@@ -52,12 +52,11 @@ std::string MemoryProfile::OutOfMemoryText() const {
       gib(peak_bytes), gib(usable_bytes), gib(peak_bytes - usable_bytes));
 }
 
-MemoryProfile ProfileMemory(const SpmdProgram& spmd, const std::vector<BlockPlan>& plans,
-                            const Chip& chip) {
-  const Program& program = spmd.program;
+MemoryProfile ProfileMemory(const Program& program, const std::vector<BlockPlan>& plans,
+                            const Chip& chip, bool describe) {
   std::vector<BlockMemory> blocks;
   for (size_t b = 0; b < program.blocks.size(); ++b) {
-    blocks.push_back(ProfileBlock(program, static_cast<int>(b), plans[b], blocks));
+    blocks.push_back(ProfileBlock(program, static_cast<int>(b), plans[b], blocks, describe));
   }
   const Block& entry = program.entry();
   MemoryProfile profile;
@@ -65,14 +64,14 @@ MemoryProfile ProfileMemory(const SpmdProgram& spmd, const std::vector<BlockPlan
     const TensorType& type = entry.type(input.value);
     const int64_t bytes = PhysicalBytes(type);
     profile.argument_bytes += bytes;
-    profile.live_at_peak.push_back({input.name, "", type, bytes, RoleOf(input.role)});
+    if (describe) profile.live_at_peak.push_back({input.name, "", type, bytes, RoleOf(input.role)});
   }
+  std::vector<bool> donated(entry.outputs.size(), false);
+  for (auto [input, output] : entry.donated) donated[output] = true;
   for (size_t o = 0; o < entry.outputs.size(); ++o) {
     const int64_t bytes = PhysicalBytes(entry.type(entry.outputs[o].value));
     profile.output_bytes += bytes;
-    const bool donated = std::any_of(entry.donated.begin(), entry.donated.end(),
-                                     [&](auto pair) { return pair.second == static_cast<int>(o); });
-    if (donated) profile.alias_bytes += bytes;
+    if (donated[o]) profile.alias_bytes += bytes;
   }
   const BlockMemory& step = blocks.back();
   profile.temp_bytes = step.peak_bytes;

@@ -83,8 +83,9 @@ struct BlockMemoryPoint {
 std::vector<std::vector<BlockMemoryPoint>> MemoryByBlock(const SpmdProgram& spmd,
                                                          const std::vector<BlockPlan>& plans);
 
-// `plans` by block of the program, as SimulateStep returns them.
-MemoryProfile ProfileMemory(const SpmdProgram& spmd, const std::vector<BlockPlan>& plans,
-                            const Chip& chip);
+// `plans` by block of the program, as SimulateStep returns them. Where the peak is and what lives
+// there is left out unless asked for by `describe`.
+MemoryProfile ProfileMemory(const Program& program, const std::vector<BlockPlan>& plans,
+                            const Chip& chip, bool describe = true);
 
 }  // namespace shardwise

@@ -22,7 +22,7 @@ MemoryProfile Profile(const SpmdProgram& spmd, const char* name = "tpu7x-8",
   SW_CHECK(placement.ok(), "{}", Message(placement.status()));
   const auto result = SimulateStep(spmd, *placement, {policy, -1, {}});
   SW_CHECK(result.ok(), "{}", Message(result.status()));
-  return ProfileMemory(spmd, result->plans, topology->chip);
+  return ProfileMemory(spmd.program, result->plans, topology->chip);
 }
 
 // One block without calls on one tpu7x slice.

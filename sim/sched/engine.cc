@@ -31,16 +31,17 @@ class Engine {
       : tasks_(tasks), capacities_(capacities) {
     result_.tasks.resize(tasks.size());
     waiting_for_.resize(tasks.size());
-    followers_.resize(tasks.size());
+    first_follower_.resize(tasks.size() + 1);
     int lanes = 0;
     for (const EngineTask& task : tasks) lanes = std::max(lanes, task.lane + 1);
-    std::vector<int> last_of_lane(lanes, -1);
-    for (size_t t = 0; t < tasks.size(); ++t) {
-      for (int before : tasks[t].after) Follow(before, static_cast<int>(t));
-      int& last = last_of_lane[tasks[t].lane];
-      if (last >= 0) Follow(last, static_cast<int>(t));
-      last = static_cast<int>(t);
-    }
+    ForEachOrder(lanes, [&](int before, int task) {
+      ++first_follower_[before + 1];
+      ++waiting_for_[task];
+    });
+    for (size_t t = 0; t < tasks.size(); ++t) first_follower_[t + 1] += first_follower_[t];
+    followers_.resize(first_follower_.back());
+    std::vector<int> next(first_follower_.begin(), first_follower_.end() - 1);
+    ForEachOrder(lanes, [&](int before, int task) { followers_[next[before]++] = task; });
   }
 
   EngineResult Run() {
@@ -60,9 +61,16 @@ class Engine {
   }
 
  private:
-  void Follow(int before, int task) {
-    followers_[before].push_back(task);
-    ++waiting_for_[task];
+  // Calls visit(before, task) for every pair of which the second waits for the first.
+  template <class Visit>
+  void ForEachOrder(int lanes, Visit visit) const {
+    std::vector<int> last_of_lane(lanes, -1);
+    for (size_t t = 0; t < tasks_.size(); ++t) {
+      for (int before : tasks_[t].after) visit(before, static_cast<int>(t));
+      int& last = last_of_lane[tasks_[t].lane];
+      if (last >= 0) visit(last, static_cast<int>(t));
+      last = static_cast<int>(t);
+    }
   }
 
   void StartReady() {
@@ -112,7 +120,8 @@ class Engine {
   void End(int task) {
     result_.tasks[task].end = {now_};
     ++ended_;
-    for (int next : followers_[task]) {
+    for (int f = first_follower_[task]; f < first_follower_[task + 1]; ++f) {
+      const int next = followers_[f];
       if (--waiting_for_[next] == 0) ready_.push_back(next);
     }
   }
@@ -120,11 +129,17 @@ class Engine {
   // Progressive filling: all fractions rise together; flows on a full resource stop rising.
   void ShareResources() {
     flows_changed_ = false;
-    std::vector<Active*> rising;
+    std::vector<Active*>& rising = rising_;
+    rising.clear();
     for (Active& flow : active_) {
       if (flow.in_latency) continue;
       flow.fraction = 0;
       rising.push_back(&flow);
+    }
+    // Alone, a flow asks for no more than all of any resource.
+    if (rising.size() == 1) {
+      rising[0]->fraction = 1;
+      return;
     }
     Amounts taken{};
     double level = 0;
@@ -169,7 +184,7 @@ class Engine {
     now_ = next;
     size_t kept = 0;
     for (size_t i = 0; i < active_.size(); ++i) {
-      Active active = active_[i];
+      Active& active = active_[i];
       bool goes_on = true;
       if (active.in_latency) {
         if (active.latency_end == now_) goes_on = BeginFlow(active) || NextStage(active);
@@ -181,7 +196,8 @@ class Engine {
         }
       }
       if (goes_on) {
-        active_[kept++] = active;
+        if (kept != i) active_[kept] = active;
+        ++kept;
       } else {
         End(active.task);
       }
@@ -198,9 +214,11 @@ class Engine {
   const Capacities& capacities_;
   EngineResult result_;
   std::vector<int> waiting_for_;  // tasks still to end before a task may begin
-  std::vector<std::vector<int>> followers_;
+  // Tasks that wait for task t: followers_[first_follower_[t]] to followers_[first_follower_[t+1]].
+  std::vector<int> first_follower_, followers_;
   std::vector<int> ready_;
   std::vector<Active> active_;
+  std::vector<Active*> rising_;
   bool flows_changed_ = false;
   size_t ended_ = 0;
   int64_t now_ = 0;

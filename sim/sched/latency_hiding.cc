@@ -1,6 +1,7 @@
 #include "sim/sched/latency_hiding.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace shardwise {
 namespace {
@@ -22,7 +23,7 @@ class LatencyHider {
     FindForward();
     FindTrailing();
     for (int k = segment.first; k < segment.end; ++k) {
-      if (IsAsync(k) || IsTrailing(k)) movable_.push_back(k);
+      if (unmet_[k - segment.first] == 0) Open(k);
     }
   }
 
@@ -145,19 +146,30 @@ class LatencyHider {
   // From waiting to `next`.
   void Leave(int k, State next) {
     state(k) = next;
-    for (int user : users(k)) --unmet_[user - segment_.first];
+    for (int user : users(k)) {
+      if (--unmet_[user - segment_.first] == 0) Open(user);
+    }
+  }
+
+  // All that kernel `k` needs is done or running.
+  void Open(int k) {
+    if (!IsAsync(k) && !IsTrailing(k)) return;
+    const auto place = std::lower_bound(open_.begin(), open_.end(), k);
+    if (place - open_.begin() < next_open_) ++next_open_;
+    open_.insert(place, k);
   }
 
   // Issues what has all it needs: asynchronous kernels, and trailing ones that were passed over.
   // One that needs the result of an asynchronous one is left alone until that has probably ended,
   // so that the TensorCore does not stop for it.
   void Continue() {
-    std::erase_if(movable_, [&](int k) { return state(k) != State::kWaiting; });
     bool again = true;
     while (again) {
       again = false;
-      for (int k : movable_) {
-        if (state(k) != State::kWaiting || unmet_[k - segment_.first] > 0) continue;
+      std::erase_if(open_, [&](int k) { return state(k) != State::kWaiting; });
+      for (next_open_ = 0; next_open_ < std::ssize(open_);) {
+        const int k = open_[next_open_++];
+        if (state(k) != State::kWaiting) continue;
         if (!(IsAsync(k) || k < passed_) || !IsReady(k)) continue;
         if (IsAsync(k)) {
           Start(k);
@@ -167,6 +179,7 @@ class LatencyHider {
         again = true;
       }
     }
+    next_open_ = 0;
   }
 
   void Start(int k) {
@@ -198,8 +211,11 @@ class LatencyHider {
   // By kernel - segment.first.
   std::vector<std::vector<int>> users_;
   std::vector<bool> async_, forward_, trailing_;
-  std::vector<int> unmet_;    // how many of the kernels it needs are still waiting
-  std::vector<int> movable_;  // asynchronous and trailing kernels, in program order, while waiting
+  std::vector<int> unmet_;  // how many of the kernels it needs are still waiting
+  // Asynchronous and trailing kernels that need none that is still waiting, in program order, some
+  // of them issued already; and where Continue stands in the list.
+  std::vector<int> open_;
+  std::ptrdiff_t next_open_ = 0;
   std::vector<State> state_;
   std::vector<Duration> estimated_end_;
   std::vector<int> running_;  // in order of start

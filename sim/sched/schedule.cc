@@ -68,6 +68,7 @@ SegmentTimes RunSegment(const Fusion& fusion, const Segment& segment,
                         const std::vector<const KernelPrice*>& prices,
                         const Capacities& capacities) {
   std::vector<EngineTask> tasks;
+  tasks.reserve(items.size());
   std::vector<int> task_of(segment.end - segment.first, -1);
   // What the next thing the TensorCore issues comes after: its last kernel, and what it waited for.
   std::vector<int> after;
@@ -88,6 +89,7 @@ SegmentTimes RunSegment(const Fusion& fusion, const Segment& segment,
   const EngineResult result = RunEngine(tasks, capacities);
   SegmentTimes times;
   times.makespan = result.makespan;
+  times.kernels.reserve(task_of.size());
   for (int task : task_of) {
     times.kernels.push_back({result.tasks[task].begin, result.tasks[task].end});
   }
@@ -120,25 +122,33 @@ SegmentTimes RunIdeal(const Fusion& fusion, const Segment& segment,
   return times;
 }
 
+void ScheduleSegment(const Fusion& fusion, size_t s, const std::vector<const KernelPrice*>& prices,
+                     const Capacities& capacities, SchedulePolicy policy, Schedule& schedule) {
+  const Segment& segment = fusion.segments[s];
+  std::vector<ScheduleItem>& items = schedule.segments[s];
+  if (segment.is_call) {
+    items = {{ScheduleItem::Kind::kRun, segment.first}};
+    return;
+  }
+  SegmentTimes& times = schedule.times[s];
+  items = ProgramOrder(fusion, segment, prices);
+  times = RunSegment(fusion, segment, items, prices, capacities);
+  if (policy == SchedulePolicy::kProgramOrder) return;
+  std::vector<ScheduleItem> hidden = HideLatency(fusion, segment, prices, capacities);
+  if (hidden == items) return;
+  SegmentTimes hidden_times = RunSegment(fusion, segment, hidden, prices, capacities);
+  if (hidden_times.makespan >= times.makespan) return;
+  items = std::move(hidden);
+  times = std::move(hidden_times);
+}
+
 Schedule MakeSchedule(const Fusion& fusion, const std::vector<const KernelPrice*>& prices,
                       const Capacities& capacities, SchedulePolicy policy) {
   Schedule schedule;
-  for (const Segment& segment : fusion.segments) {
-    if (segment.is_call) {
-      schedule.segments.push_back({{ScheduleItem::Kind::kRun, segment.first}});
-      continue;
-    }
-    std::vector<ScheduleItem> items = ProgramOrder(fusion, segment, prices);
-    if (policy != SchedulePolicy::kProgramOrder) {
-      std::vector<ScheduleItem> hidden = HideLatency(fusion, segment, prices, capacities);
-      if (hidden != items) {
-        const auto makespan = [&](const std::vector<ScheduleItem>& order) {
-          return RunSegment(fusion, segment, order, prices, capacities).makespan;
-        };
-        if (makespan(hidden) < makespan(items)) items = std::move(hidden);
-      }
-    }
-    schedule.segments.push_back(std::move(items));
+  schedule.segments.resize(fusion.segments.size());
+  schedule.times.resize(fusion.segments.size());
+  for (size_t s = 0; s < fusion.segments.size(); ++s) {
+    ScheduleSegment(fusion, s, prices, capacities, policy, schedule);
   }
   return schedule;
 }

@@ -46,11 +46,6 @@ struct ScheduleItem {
   bool operator==(const ScheduleItem&) const = default;
 };
 
-// One list per segment of the fusion; every kernel is run once, or started and then done once.
-struct Schedule {
-  std::vector<std::vector<ScheduleItem>> segments;
-};
-
 // Result of the engine on one segment.
 struct SegmentTimes {
   struct KernelTimes {
@@ -58,6 +53,12 @@ struct SegmentTimes {
   };
   std::vector<KernelTimes> kernels;  // by kernel - segment.first
   Duration makespan;
+};
+
+struct Schedule {
+  // One list per segment of the fusion; every kernel is run once, or started and then done once.
+  std::vector<std::vector<ScheduleItem>> segments;
+  std::vector<SegmentTimes> times;  // of these orders; of a call, whose block is timed, nothing
 };
 
 // `prices` by kernel of the fusion.
@@ -74,5 +75,8 @@ SegmentTimes RunIdeal(const Fusion& fusion, const Segment& segment,
 // For kIdeal the order is that of latency-hiding: what memory is computed from.
 Schedule MakeSchedule(const Fusion& fusion, const std::vector<const KernelPrice*>& prices,
                       const Capacities& capacities, SchedulePolicy policy);
+// Makes segment `s` of `schedule` again, after prices in it have changed.
+void ScheduleSegment(const Fusion& fusion, size_t s, const std::vector<const KernelPrice*>& prices,
+                     const Capacities& capacities, SchedulePolicy policy, Schedule& schedule);
 
 }  // namespace shardwise

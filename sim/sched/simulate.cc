@@ -85,9 +85,11 @@ void AddTotals(const BlockPlan& plan, int64_t executions, StepTotals& totals, Am
     ideal_seconds += price->ideal_seconds * times;
     (price->collective != nullptr ? totals.collectives : totals.kernels) += executions;
     if (price->collective != nullptr) totals.sent += price->collective->sent_per_device * times;
-    for (int r = 0; r < kResourceCount; ++r) {
-      work[r] += price->demand.total(static_cast<Resource>(r)) * times;
+    Amounts own{};
+    for (const Stage& stage : price->demand.stages) {
+      for (int r = 0; r < kResourceCount; ++r) own[r] += stage.work[r];
     }
+    for (int r = 0; r < kResourceCount; ++r) work[r] += own[r] * times;
   }
 }
 
@@ -125,6 +127,24 @@ std::vector<std::string> NotModelled() {
 
 }  // namespace
 
+void TimePlans(const Program& program, const Pricer& pricer, TimelineOptions options,
+               StepResult& result) {
+  result.timeline = RunTimeline(program, result.plans, pricer.capacities(), options);
+  result.step_time = result.timeline.total;
+  result.causes = StepCauses(result.timeline);
+  AxisSummaries axes(pricer.placement().topology.chip);
+  Amounts work{};
+  double ideal_seconds = 0;
+  result.totals = {};
+  for (size_t b = result.plans.size(); b-- > 0;) {
+    const BlockTimeline& timeline = result.timeline.blocks[b];
+    axes.Add(result.plans[b], timeline);
+    AddTotals(result.plans[b], timeline.executions, result.totals, work, ideal_seconds);
+  }
+  result.axes = axes.Take();
+  result.bounds = BoundsOf(work, ideal_seconds, pricer.capacities());
+}
+
 StatusOr<StepResult> SimulateStep(const SpmdProgram& spmd, const Placement& placement,
                                   const SimOptions& options) {
   if (!(spmd.mesh == placement.mesh)) {
@@ -140,22 +160,7 @@ StatusOr<StepResult> SimulateStep(const SpmdProgram& spmd, const Placement& plac
   for (const Block& block : spmd.program.blocks) {
     result.plans.push_back(PlanBlock(block, *pricer, options.policy));
   }
-  const Capacities& capacities = pricer->capacities();
-  result.timeline =
-      RunTimeline(spmd.program, result.plans, capacities, options.policy == SchedulePolicy::kIdeal);
-  result.step_time = result.timeline.total;
-  result.causes = StepCauses(result.timeline);
-
-  AxisSummaries axes(chip);
-  Amounts work{};
-  double ideal_seconds = 0;
-  for (size_t b = result.plans.size(); b-- > 0;) {
-    const BlockTimeline& timeline = result.timeline.blocks[b];
-    axes.Add(result.plans[b], timeline);
-    AddTotals(result.plans[b], timeline.executions, result.totals, work, ideal_seconds);
-  }
-  result.axes = axes.Take();
-  result.bounds = BoundsOf(work, ideal_seconds, capacities);
+  TimePlans(spmd.program, *pricer, {.ideal = options.policy == SchedulePolicy::kIdeal}, result);
   result.not_modelled = NotModelled();
   result.pricer = std::move(pricer);
   return result;

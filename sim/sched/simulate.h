@@ -70,6 +70,11 @@ struct StepResult {
   std::vector<std::string> not_modelled;  // one sentence each
 };
 
+// Times the plans of `result`, already ordered, and sums up: fills timeline, step time, causes,
+// axes, bounds and totals.
+void TimePlans(const Program& program, const Pricer& pricer, TimelineOptions options,
+               StepResult& result);
+
 // InvalidArgument for a clock state the chip does not have, or a mesh that is not the placement's.
 // `placement` must outlive the result.
 StatusOr<StepResult> SimulateStep(const SpmdProgram& spmd, const Placement& placement,

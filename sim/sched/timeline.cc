@@ -9,16 +9,30 @@
 namespace shardwise {
 namespace {
 
-void AddCause(std::vector<CauseTime>& causes, const Cause& cause, Duration time) {
+// A cause whose name is kept elsewhere.
+struct CauseView {
+  CauseKind kind = CauseKind::kBusy;
+  std::string_view name;
+  Phase phase = Phase::kForward;
+  OpClass op_class = OpClass::kStructural;
+
+  bool operator==(const CauseView&) const = default;
+};
+
+CauseView ViewOf(const Cause& cause) {
+  return {cause.kind, cause.name, cause.phase, cause.op_class};
+}
+
+void AddCause(std::vector<CauseTime>& causes, const CauseView& cause, Duration time) {
   if (time.ps == 0) return;
-  SW_CHECK(time.ps > 0, "{} ps of {}", time.ps, cause.ToText());
+  SW_CHECK(time.ps > 0, "{} ps of {} {}", time.ps, Name(cause.kind), cause.name);
   for (CauseTime& known : causes) {
-    if (known.cause == cause) {
+    if (ViewOf(known.cause) == cause) {
       known.time += time;
       return;
     }
   }
-  causes.push_back({cause, time});
+  causes.push_back({{cause.kind, std::string(cause.name), cause.phase, cause.op_class}, time});
 }
 
 std::string KernelName(const Block& block, const FusedKernel& kernel, const KernelPrice* price) {
@@ -39,31 +53,35 @@ std::string KernelName(const Block& block, const FusedKernel& kernel, const Kern
 class BlockTimer {
  public:
   BlockTimer(const Program& program, int block, const BlockPlan& plan, const Capacities& capacities,
-             bool ideal, const std::vector<BlockTimeline>& done)
+             TimelineOptions options, const std::vector<BlockTimeline>& done)
       : program_(program),
         block_(program.blocks[block]),
         plan_(plan),
         capacities_(capacities),
-        ideal_(ideal),
+        options_(options),
         done_(done) {}
 
   BlockTimeline Run() {
     const Fusion& fusion = plan_.fusion;
-    for (size_t k = 0; k < fusion.kernels.size(); ++k) AddRecord(static_cast<int>(k));
+    for (size_t k = 0; k < fusion.kernels.size() && options_.records; ++k) {
+      AddRecord(static_cast<int>(k));
+    }
     for (size_t s = 0; s < fusion.segments.size(); ++s) {
       const Segment& segment = fusion.segments[s];
       if (segment.is_call) {
         AddCall(segment.first);
-      } else if (ideal_) {
+      } else if (options_.ideal) {
         AddIdeal(segment);
       } else {
-        AddSegment(segment, plan_.schedule.segments[s]);
+        AddSegment(segment, plan_.schedule.segments[s], plan_.schedule.times[s]);
       }
     }
     result_.duration = start_;
-    std::stable_sort(
-        result_.slices.begin(), result_.slices.end(),
-        [](const TimelineSlice& a, const TimelineSlice& b) { return a.lane < b.lane; });
+    if (options_.records) {
+      std::stable_sort(
+          result_.slices.begin(), result_.slices.end(),
+          [](const TimelineSlice& a, const TimelineSlice& b) { return a.lane < b.lane; });
+    }
     return std::move(result_);
   }
 
@@ -96,24 +114,29 @@ class BlockTimer {
     start_ += time;
   }
 
-  Cause CauseOfWait(int k) const {
-    const bool transfer = plan_.fusion.kernels[k].kind == KernelKind::kTransfer;
-    return {transfer ? CauseKind::kTransfer : CauseKind::kCollective, result_.kernels[k].name};
+  CauseView CauseOfWait(int k) const {
+    if (const KernelPrice& price = *plan_.prices[k]; price.collective != nullptr) {
+      return {CauseKind::kCollective, price.collective->label};
+    }
+    return {CauseKind::kTransfer, block_.nodes[plan_.fusion.kernels[k].anchor].op->name};
   }
+
+  Lane LaneOfKernel(int k) const { return LaneOf(plan_.fusion.kernels[k], *plan_.prices[k]); }
 
   // A kernel on the TensorCore's line: its launch, its own work, and what others slowed it by.
   void AddRun(int k, Duration begin, Duration end) {
     AddSlice(TimelineSlice::Kind::kRun, Lane::kTensorCore, k, begin, end);
-    const KernelRecord& record = result_.kernels[k];
-    if (plan_.fusion.kernels[k].kind == KernelKind::kCollective) {
+    const FusedKernel& kernel = plan_.fusion.kernels[k];
+    if (kernel.kind == KernelKind::kCollective) {
       return AddCause(result_.causes, CauseOfWait(k), end - begin);
     }
     const Demand& demand = plan_.prices[k]->demand;
-    const Duration launch = demand.latency(), slowed = end - begin - record.alone;
-    AddCause(result_.causes, {CauseKind::kLaunch, std::string(demand.latency_name)}, launch);
-    AddCause(result_.causes, {CauseKind::kContention, std::string(Name(Resource::kHbm))}, slowed);
-    AddCause(result_.causes, {CauseKind::kBusy, "", record.phase, record.op_class},
-             record.alone - launch);
+    const Node& anchor = block_.nodes[kernel.anchor];
+    const Duration launch = demand.latency(), alone = AloneTime(demand, capacities_);
+    AddCause(result_.causes, {CauseKind::kLaunch, demand.latency_name}, launch);
+    AddCause(result_.causes, {CauseKind::kContention, Name(Resource::kHbm)}, end - begin - alone);
+    AddCause(result_.causes, {CauseKind::kBusy, "", anchor.phase, anchor.op->op_class},
+             alone - launch);
   }
 
   void AddWait(int k, Duration begin, Duration end) {
@@ -121,23 +144,22 @@ class BlockTimer {
     AddCause(result_.causes, CauseOfWait(k), end - begin);
   }
 
-  void AddSegment(const Segment& segment, const std::vector<ScheduleItem>& items) {
-    const SegmentTimes times = RunSegment(plan_.fusion, segment, items, plan_.prices, capacities_);
+  void AddSegment(const Segment& segment, const std::vector<ScheduleItem>& items,
+                  const SegmentTimes& times) {
     Duration cursor;  // of the TensorCore
     for (const ScheduleItem& item : items) {
       const auto [begin, end] = times.kernels[item.kernel - segment.first];
       switch (item.kind) {
         case ScheduleItem::Kind::kStart:
-          AddSlice(TimelineSlice::Kind::kRun, result_.kernels[item.kernel].lane, item.kernel, begin,
-                   end);
+          AddSlice(TimelineSlice::Kind::kRun, LaneOfKernel(item.kernel), item.kernel, begin, end);
           break;
         case ScheduleItem::Kind::kDone:
           if (end > cursor) AddWait(item.kernel, cursor, end);
           cursor = std::max(cursor, end);
           break;
         case ScheduleItem::Kind::kRun:
-          SW_CHECK(begin == cursor, "kernel {} of {} begins at {} ps, not at {}",
-                   result_.kernels[item.kernel].name, block_.name, begin.ps, cursor.ps);
+          SW_CHECK(begin == cursor, "kernel {} of {} begins at {} ps, not at {}", item.kernel,
+                   block_.name, begin.ps, cursor.ps);
           AddRun(item.kernel, begin, end);
           cursor = end;
       }
@@ -161,7 +183,7 @@ class BlockTimer {
         continue;
       }
       // Synchronous collectives are drawn on the line of asynchronous ones.
-      const Lane own = result_.kernels[k].lane;
+      const Lane own = LaneOfKernel(k);
       const Lane lane = own == Lane::kTensorCore ? Lane::kAsyncIci : own;
       AddSlice(TimelineSlice::Kind::kRun, lane, k, begin, end);
       if (end > last_end) last_end = end, last_lane = own;
@@ -169,7 +191,7 @@ class BlockTimer {
     // After its own work the TensorCore waits for the lane that ends last.
     for (int k = segment.first; k < segment.end; ++k) {
       const Duration end = times.kernels[k - segment.first].end;
-      if (is_compute(k) || result_.kernels[k].lane != last_lane || end <= cursor) continue;
+      if (is_compute(k) || LaneOfKernel(k) != last_lane || end <= cursor) continue;
       AddWait(k, cursor, end);
       cursor = end;
     }
@@ -185,7 +207,7 @@ class BlockTimer {
   const Block& block_;
   const BlockPlan& plan_;
   const Capacities& capacities_;
-  const bool ideal_;
+  const TimelineOptions options_;
   const std::vector<BlockTimeline>& done_;
   BlockTimeline result_;
   Duration start_;  // of the current segment
@@ -214,11 +236,12 @@ std::string Cause::ToText() const {
 }
 
 Timeline RunTimeline(const Program& program, const std::vector<BlockPlan>& plans,
-                     const Capacities& capacities, bool ideal) {
+                     const Capacities& capacities, TimelineOptions options) {
   Timeline timeline;
+  timeline.blocks.reserve(program.blocks.size());
   for (size_t b = 0; b < program.blocks.size(); ++b) {
     timeline.blocks.push_back(
-        BlockTimer(program, static_cast<int>(b), plans[b], capacities, ideal, timeline.blocks)
+        BlockTimer(program, static_cast<int>(b), plans[b], capacities, options, timeline.blocks)
             .Run());
   }
   timeline.total = timeline.blocks.back().duration;
@@ -238,7 +261,7 @@ std::vector<CauseTime> StepCauses(const Timeline& timeline) {
   std::vector<CauseTime> causes;
   for (const BlockTimeline& block : timeline.blocks) {
     for (const CauseTime& own : block.causes) {
-      AddCause(causes, own.cause, own.time * block.executions);
+      AddCause(causes, ViewOf(own.cause), own.time * block.executions);
     }
   }
   std::stable_sort(causes.begin(), causes.end(),

@@ -67,8 +67,10 @@ struct CauseTime {
 struct BlockTimeline {
   int64_t executions = 0;  // in one step: product of the trips of all calls that lead here
   Duration duration;       // of one iteration, nested calls included
-  std::vector<KernelRecord> kernels;  // by kernel of the fusion
-  // By lane, then begin. The TensorCore's slices cover [0, duration) without gaps.
+  // By kernel of the fusion; empty if not asked for.
+  std::vector<KernelRecord> kernels;
+  // By lane, then begin; in no order if records are not asked for. The TensorCore's slices cover
+  // [0, duration) without gaps.
   std::vector<TimelineSlice> slices;
   // Of one iteration, without nested calls, in order of first appearance.
   std::vector<CauseTime> causes;
@@ -81,9 +83,14 @@ struct Timeline {
   std::vector<BlockTimeline> blocks;  // by block of the program
 };
 
-// `plans` by block of the program. `ideal`: the bound of SchedulePolicy::kIdeal instead of a run.
+struct TimelineOptions {
+  bool ideal = false;   // the bound of SchedulePolicy::kIdeal instead of a run
+  bool records = true;  // what reports show of kernels, and slices in order
+};
+
+// `plans` by block of the program.
 Timeline RunTimeline(const Program& program, const std::vector<BlockPlan>& plans,
-                     const Capacities& capacities, bool ideal = false);
+                     const Capacities& capacities, TimelineOptions options = {});
 
 // Causes of the whole step, equal ones joined, longest first; they add up to timeline.total.
 std::vector<CauseTime> StepCauses(const Timeline& timeline);
