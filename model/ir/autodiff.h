@@ -21,6 +21,8 @@ struct RematPolicy {
   std::map<std::string, SavedIn> names;
   // The carry that enters an iteration ("decoder_layer_input"): kDevice or kOffload.
   SavedIn carry = SavedIn::kDevice;
+
+  bool operator==(const RematPolicy&) const = default;
 };
 
 // Forward twin: the block plus one stacked output per residual. Backward twin: inputs are, in this

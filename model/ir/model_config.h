@@ -24,6 +24,7 @@ struct AttentionBlocks {
   int64_t q_dkv = 512, kv_dkv = 512, kv_dkv_compute = 512;
   int64_t q_dq = 512, kv_dq = 512;
   bool fused_backward = false;
+  bool operator==(const AttentionBlocks&) const = default;
 };
 
 // MaxText's `quantization`, as far as it changes matrix products.
@@ -33,6 +34,7 @@ enum class Quantization : uint8_t { kNone, kFp8Full };
 // w*_tile_{fwd,dlhs,drhs}_batch_seq.
 struct GroupedRowTiles {
   int64_t fwd = 512, dlhs = 512, drhs = 512;
+  bool operator==(const GroupedRowTiles&) const = default;
 };
 
 // How a router's experts reach their tokens over the expert axis.
@@ -85,6 +87,8 @@ struct DeepSeekV4Config {
   // Load of the fullest device of the expert axis over the mean, when priced.
   double load_imbalance = 1;
   GroupedRowTiles wi_tiles, wo_tiles;
+
+  bool operator==(const DeepSeekV4Config&) const = default;
 };
 
 // Mesh axes of the dimensions that cross a manual region, larger than 1, by logical axis rules.
@@ -92,6 +96,7 @@ struct RegionAxes {
   std::vector<std::string> batch, length;                     // of activations
   std::vector<std::string> heads;                             // attention heads
   std::vector<std::string> expert, expert_embed, expert_mlp;  // of expert weights
+  bool operator==(const RegionAxes&) const = default;
 };
 
 struct ModelConfig {
@@ -144,6 +149,8 @@ struct ModelConfig {
   double adam_b1 = 0.9, adam_b2 = 0.95, adam_eps = 1e-8, adam_weight_decay = 0.1;
   double muon_beta = 0.95, muon_weight_decay = 0.1;
   double gradient_clipping_threshold = 1.0;  // 0: no clipping
+
+  bool operator==(const ModelConfig&) const = default;
 };
 
 }  // namespace shardwise

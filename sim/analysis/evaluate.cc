@@ -5,22 +5,21 @@
 #include "sim/analysis/costly_choices.h"
 
 namespace shardwise {
-namespace {
 
-StatusOr<StepMetrics> Measure(const Evaluation& e) {
-  const auto convention = ParseFlopsConvention(e.scenario.sim.flops_convention);
+StatusOr<StepMetrics> MeasureStep(const Scenario& scenario, int64_t parameters,
+                                  const Topology& topology, const StepResult& result) {
+  const auto convention = ParseFlopsConvention(scenario.sim.flops_convention);
   if (!convention) {
     return InvalidArgument("sim.flops_convention={} is not one of causal, full, params_only",
-                           e.scenario.sim.flops_convention);
+                           scenario.sim.flops_convention);
   }
-  const ModelConfig& model = e.scenario.model;
-  SW_ASSIGN_OR_RETURN(const ModelFlops flops,
-                      CountModelFlops(model, *convention, e.step.parameter_count()));
-  const Chip& chip = e.placement.topology.chip;
-  const double devices = static_cast<double>(e.placement.topology.devices());
+  const ModelConfig& model = scenario.model;
+  SW_ASSIGN_OR_RETURN(const ModelFlops flops, CountModelFlops(model, *convention, parameters));
+  const Chip& chip = topology.chip;
+  const double devices = static_cast<double>(topology.devices());
   const double per_chip = static_cast<double>(chip.devices);
   StepMetrics m;
-  m.step_time_s = e.result.step_time.seconds();
+  m.step_time_s = result.step_time.seconds();
   m.model_tflops = flops.total().value * 1e-12;
   m.weights_fraction = flops.weights / flops.total();
   m.tflops_per_device = m.model_tflops / devices / m.step_time_s;
@@ -31,13 +30,11 @@ StatusOr<StepMetrics> Measure(const Evaluation& e) {
   m.tokens_per_s_per_chip = m.tokens_per_s_per_device * per_chip;
   m.peak_tflops_per_chip = chip.peak_bf16_per_chip.value * 1e-12;
   m.mfu = m.tflops_per_chip / m.peak_tflops_per_chip;
-  const double executed = e.result.totals.flops / m.step_time_s;
+  const double executed = result.totals.flops / m.step_time_s;
   m.hfu = executed * per_chip * 1e-12 / m.peak_tflops_per_chip;
-  m.mxu_utilization = executed / chip.DevicePeak(e.result.clock_hz).value;
+  m.mxu_utilization = executed / chip.DevicePeak(result.clock_hz).value;
   return m;
 }
-
-}  // namespace
 
 StatusOr<TrainStep> BuildStep(const Scenario& scenario) { return BuildTrainStep(scenario.model); }
 
@@ -59,7 +56,8 @@ StatusOr<std::unique_ptr<Evaluation>> Evaluate(Scenario scenario) {
   sim.xla_flags = e->scenario.xla_flags;
   SW_ASSIGN_OR_RETURN(e->result, SimulateStep(e->spmd, e->placement, sim));
   e->memory = ProfileMemory(e->spmd.program, e->result.plans, topology.chip);
-  SW_ASSIGN_OR_RETURN(e->metrics, Measure(*e));
+  SW_ASSIGN_OR_RETURN(e->metrics, MeasureStep(e->scenario, e->step.parameter_count(),
+                                              e->placement.topology, e->result));
   e->warnings = e->scenario.warnings;
   for (const std::vector<std::string>& more :
        {e->spmd.warnings,

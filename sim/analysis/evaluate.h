@@ -55,6 +55,11 @@ struct Evaluation {
 // see Evaluation::memory.
 StatusOr<std::unique_ptr<Evaluation>> Evaluate(Scenario scenario);
 
+// Rates of a timed step of a model with so many parameters; InvalidArgument for an unknown
+// sim.flops_convention.
+StatusOr<StepMetrics> MeasureStep(const Scenario& scenario, int64_t parameters,
+                                  const Topology& topology, const StepResult& result);
+
 // Build and partition only, for `graph`.
 StatusOr<TrainStep> BuildStep(const Scenario& scenario);
 

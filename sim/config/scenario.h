@@ -27,6 +27,7 @@ struct TopologyRequest {
   std::string name;  // compile_topology: "tpu7x-128"
   int64_t num_slices = 1;
   bool allow_split_physical_axes = false;  // of the torus, when the mesh is placed on it
+  bool operator==(const TopologyRequest&) const = default;
 };
 
 // sim.* keys: what MaxText has no word for.
@@ -35,6 +36,7 @@ struct SimSettings {
   int64_t dvfs_p_state = -1;                // sim.dvfs_p_state: tpu7x clock state 0..7; -1 default
   std::string flops_convention = "causal";  // sim.flops_convention: causal, full, params_only
   bool strict = false;                      // sim.strict: refuse what would be a warning
+  bool operator==(const SimSettings&) const = default;
 };
 
 struct Scenario {

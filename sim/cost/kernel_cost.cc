@@ -256,28 +256,6 @@ void AppendType(std::string& key, const TensorType& type) {
   Append(key, type.dims.data(), type.dims.size() * sizeof(type.dims[0]));
 }
 
-// Everything the price depends on, as bytes.
-std::string KeyOf(const Block& block, const FusedKernel& kernel) {
-  std::string key;
-  key.push_back(kernel.statistics_only ? 1 : 0);
-  auto append_values = [&](const std::vector<ValueId>& values) {
-    for (ValueId v : values) AppendType(key, block.type(v));
-    key.push_back('|');
-  };
-  for (int n : kernel.nodes) {
-    const Node& node = block.nodes[n];
-    key.push_back(n == kernel.anchor ? 'A' : 'N');
-    Append(key, &node.op, sizeof(node.op));
-    key += node.attrs.ToText();
-    append_values(node.in);
-    append_values(node.out);
-  }
-  for (const auto& reads : kernel.operand_reads) append_values(reads);
-  append_values(kernel.epilogue_reads);
-  append_values(kernel.writes);
-  return key;
-}
-
 }  // namespace
 
 int64_t PhysicalBytes(const TensorType& type) {
@@ -287,9 +265,11 @@ int64_t PhysicalBytes(const TensorType& type) {
   const int64_t sublanes = Sublanes(type.dtype);
   int64_t least = INT64_MAX;
   for (int minor = 0; minor < rank; ++minor) {
+    const bool pads_minor = type.dims[minor] % kLanes != 0;
     for (int second = 0; second < rank; ++second) {
       if (second == minor) continue;
       const int64_t m = type.dims[minor], s = type.dims[second];
+      if (!pads_minor && s % sublanes == 0) return elements * size;
       least = std::min(least, elements / (m * s) * RoundUp(m, kLanes) * RoundUp(s, sublanes));
     }
   }
@@ -313,6 +293,27 @@ int64_t ScopedVmemLimitKib(const std::vector<std::string>& xla_flags) {
   return limit;
 }
 
+std::string PriceKey(const Block& block, const FusedKernel& kernel) {
+  std::string key;
+  key.push_back(kernel.statistics_only ? 1 : 0);
+  auto append_values = [&](const std::vector<ValueId>& values) {
+    for (ValueId v : values) AppendType(key, block.type(v));
+    key.push_back('|');
+  };
+  for (int n : kernel.nodes) {
+    const Node& node = block.nodes[n];
+    key.push_back(n == kernel.anchor ? 'A' : 'N');
+    Append(key, &node.op, sizeof(node.op));
+    key += node.attrs.ToText();
+    append_values(node.in);
+    append_values(node.out);
+  }
+  for (const auto& reads : kernel.operand_reads) append_values(reads);
+  append_values(kernel.epilogue_reads);
+  append_values(kernel.writes);
+  return key;
+}
+
 struct Pricer::Rep {
   const Placement& placement;
   CostOptions options;
@@ -332,27 +333,28 @@ Pricer::Pricer(const Placement& placement, CostOptions options) {
 Pricer::~Pricer() = default;
 
 const KernelPrice& Pricer::Price(const Block& block, const FusedKernel& kernel) {
-  auto [entry, is_new] = rep_->prices.try_emplace(KeyOf(block, kernel));
-  KernelPrice& price = entry->second;
-  if (!is_new) return price;
+  auto [entry, is_new] = rep_->prices.try_emplace(PriceKey(block, kernel));
+  if (is_new) entry->second = Compute(block, kernel);
+  return entry->second;
+}
+
+KernelPrice Pricer::Compute(const Block& block, const FusedKernel& kernel) const {
   const Node& anchor = block.nodes[kernel.anchor];
   const Chip& chip = rep_->placement.topology.chip;
   switch (kernel.kind) {
     case KernelKind::kCall:
-      break;
+      return {};
     case KernelKind::kCollective:
-      price = PriceCollectiveNode(anchor, block.type(anchor.in[0]), block.type(anchor.out[0]),
-                                  rep_->placement, rep_->options.xla_flags);
-      break;
+      return PriceCollectiveNode(anchor, block.type(anchor.in[0]), block.type(anchor.out[0]),
+                                 rep_->placement, rep_->options.xla_flags);
     case KernelKind::kTransfer:
-      price = PriceTransfer(anchor, block.type(anchor.in[0]), chip);
-      break;
+      return PriceTransfer(anchor, block.type(anchor.in[0]), chip);
     case KernelKind::kCompute:
-      price = ComputePricer(block, kernel, chip, rep_->options, rep_->compute_factor).Run();
-      if (IsRelayout(*anchor.op) && GathersOnSparseCore(chip, price, rep_->options)) {
-        price.demand.stages.clear();
-      }
       break;
+  }
+  KernelPrice price = ComputePricer(block, kernel, chip, rep_->options, rep_->compute_factor).Run();
+  if (IsRelayout(*anchor.op) && GathersOnSparseCore(chip, price, rep_->options)) {
+    price.demand.stages.clear();
   }
   return price;
 }

@@ -74,6 +74,9 @@ struct KernelPrice {
   bool to_host = false;                              // kTransfer only: direction
 };
 
+// Everything the price of a kernel depends on, as bytes.
+std::string PriceKey(const Block& block, const FusedKernel& kernel);
+
 // Prices kernels of blocks on one placement; remembers prices by (op, attributes, local types, what
 // is fused) for its lifetime. Not for concurrent use.
 class Pricer {
@@ -86,6 +89,8 @@ class Pricer {
 
   // Calls cost nothing here: their blocks do.
   const KernelPrice& Price(const Block& block, const FusedKernel& kernel);
+  // The same, computed anew. Concurrent use is fine.
+  KernelPrice Compute(const Block& block, const FusedKernel& kernel) const;
 
   const Capacities& capacities() const;
   const Placement& placement() const;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
+#include <mutex>
 #include <set>
 #include <utility>
 
@@ -317,7 +319,13 @@ StatusOr<Chip> LoadChip(std::string_view name) {
     const std::vector<std::string> names = ChipNames();
     return InvalidArgument("unknown chip {}; known: {}", Quote(name), fmt::join(names, ", "));
   }
-  return ParseChip(*text, path);
+  // Sweeps ask for one chip again and again.
+  static std::mutex mutex;
+  static std::map<std::string, StatusOr<Chip>>* known = new std::map<std::string, StatusOr<Chip>>;
+  const std::lock_guard lock(mutex);
+  auto entry = known->find(path);
+  if (entry == known->end()) entry = known->emplace(path, ParseChip(*text, path)).first;
+  return entry->second;
 }
 
 }  // namespace shardwise

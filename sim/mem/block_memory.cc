@@ -288,7 +288,7 @@ BlockMemory ProfileBlock(const Program& program, int block, const BlockPlan& pla
 
 std::vector<BlockMemoryPoint> PointsOfBlock(const Program& program, int block,
                                             const BlockPlan& plan) {
-  return BlockProfiler(program, block, plan, {}).Points();
+  return BlockProfiler(program, block, plan, {}, false).Points();
 }
 
 }  // namespace shardwise

@@ -1,54 +1,185 @@
 #include "sim/search/point_evaluator.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
+#include <algorithm>
+#include <list>
+#include <map>
+#include <mutex>
+#include <numeric>
 #include <utility>
+#include <vector>
+
+#include "sim/search/batch_family.h"
+#include "sim/search/batch_runner.h"
 
 namespace shardwise {
+namespace {
 
-struct SharedCaches::Rep {};
+// A family has the size of a few programs, so few are kept: points come grouped.
+constexpr size_t kFamilies = 16;
+constexpr size_t kResultsPerFamily = 4096;
+
+// A scenario but for its batch, as far as evaluation asks.
+struct Setup {
+  ModelConfig model;  // batch 0
+  Mesh mesh;
+  LogicalAxisRules rules;
+  TopologyRequest topology;
+  SimSettings sim;
+  std::vector<std::string> xla_flags;
+
+  bool operator==(const Setup&) const = default;
+};
+
+Setup SetupOf(const Scenario& scenario) {
+  Setup setup{scenario.model,    scenario.mesh, scenario.rules,
+              scenario.topology, scenario.sim,  scenario.xla_flags};
+  setup.model.global_batch_size = 0;
+  return setup;
+}
+
+// All that is known of one setup.
+struct Batches {
+  explicit Batches(Setup of) : setup(std::move(of)) {}
+
+  const Setup setup;
+  std::mutex mutex;  // of what follows
+  std::map<int64_t, PointResult> results;
+  std::shared_ptr<const Placement> placement;
+  std::shared_ptr<const Pricer> pricer;
+  std::unique_ptr<BatchStep> first;  // of the first batch, until there is a family
+  std::shared_ptr<const BatchFamily> family;
+  bool irregular = false;  // no two batches are of one family
+
+  PointResult Keep(const Scenario& scenario, PointResult result) {
+    if (results.size() == kResultsPerFamily) results.clear();
+    return results[scenario.model.global_batch_size] = std::move(result);
+  }
+};
+
+Status PlaceAndPrice(const Scenario& scenario, Batches& batches) {
+  SW_ASSIGN_OR_RETURN(const Topology topology,
+                      LoadTopology(scenario.topology.name, scenario.topology.num_slices));
+  SW_ASSIGN_OR_RETURN(Placement placement, PlaceMesh(topology, scenario.mesh,
+                                                     scenario.topology.allow_split_physical_axes));
+  SW_ASSIGN_OR_RETURN(const double clock_hz, topology.chip.ClockHz(scenario.sim.dvfs_p_state));
+  batches.placement = std::make_shared<const Placement>(std::move(placement));
+  batches.pricer =
+      std::make_shared<const Pricer>(*batches.placement, CostOptions{clock_hz, scenario.xla_flags});
+  return absl::OkStatus();
+}
+
+// The program of an evaluation, as one end of a family.
+BatchStep StepOf(Evaluation& e) {
+  BatchStep step;
+  step.batch = e.scenario.model.global_batch_size;
+  step.parameters = e.step.parameter_count();
+  step.global = std::move(e.step.program);
+  step.local = std::move(e.spmd.program);
+  for (BlockPlan& plan : e.result.plans) step.fusions.push_back(std::move(plan.fusion));
+  return step;
+}
+
+// A family of the first batch and the scenario's: from the lower of them far enough up for the
+// batches to come, as far as the structure stays.
+Status MakeFamily(const Scenario& scenario, Batches& batches) {
+  SW_RETURN_IF_ERROR(PlaceAndPrice(scenario, batches));
+  const int64_t batch = scenario.model.global_batch_size;
+  BatchStep low = std::move(*batches.first);
+  batches.first.reset();
+  const int64_t largest = std::max(batch, low.batch);
+  if (batch < low.batch) {
+    SW_ASSIGN_OR_RETURN(low, BuildBatchStep(scenario, std::gcd(batch, low.batch)));
+  }
+  for (const int64_t factor : {64, 16, 4, 2}) {
+    if (low.batch * factor < largest) break;
+    SW_ASSIGN_OR_RETURN(const BatchStep high, BuildBatchStep(scenario, low.batch * factor));
+    batches.family = BatchFamily::Between(low, high, scenario.mesh);
+    if (batches.family != nullptr) return absl::OkStatus();
+  }
+  batches.irregular = true;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+struct SharedCaches::Rep {
+  // The entry of the scenario's setup; the least recently used one makes room.
+  std::shared_ptr<Batches> Find(const Scenario& scenario) {
+    Setup setup = SetupOf(scenario);
+    const std::lock_guard lock(mutex);
+    auto found = std::find_if(recent.begin(), recent.end(),
+                              [&](const auto& batches) { return batches->setup == setup; });
+    if (found != recent.end()) {
+      recent.splice(recent.begin(), recent, found);
+    } else {
+      recent.push_front(std::make_shared<Batches>(std::move(setup)));
+      if (recent.size() > kFamilies) recent.pop_back();
+    }
+    return recent.front();
+  }
+
+  std::mutex mutex;
+  std::list<std::shared_ptr<Batches>> recent;
+};
+
+struct PointEvaluator::Rep {
+  explicit Rep(SharedCaches::Rep& of) : caches(of) {}
+
+  StatusOr<PointResult> Evaluate(const Scenario& scenario);
+  StatusOr<PointResult> EvaluateInFamily(const Scenario& scenario, Batches& batches);
+
+  SharedCaches::Rep& caches;
+  std::unique_ptr<BatchRunner> runner;  // of the latest family
+};
+
+StatusOr<PointResult> PointEvaluator::Rep::Evaluate(const Scenario& scenario) {
+  // What partitioning would warn of is not kept, and here refused.
+  if (scenario.sim.strict) {
+    SW_ASSIGN_OR_RETURN(const auto evaluation, shardwise::Evaluate(scenario));
+    return PointResultOf(*evaluation);
+  }
+  const std::shared_ptr<Batches> batches = caches.Find(scenario);
+  {
+    const std::lock_guard lock(batches->mutex);
+    const auto known = batches->results.find(scenario.model.global_batch_size);
+    if (known != batches->results.end()) return known->second;
+    if (batches->family == nullptr && !batches->irregular) {
+      if (batches->first == nullptr) {
+        SW_ASSIGN_OR_RETURN(const auto evaluation, shardwise::Evaluate(scenario));
+        batches->first = std::make_unique<BatchStep>(StepOf(*evaluation));
+        return batches->Keep(scenario, PointResultOf(*evaluation));
+      }
+      SW_RETURN_IF_ERROR(MakeFamily(scenario, *batches));
+    }
+  }
+  SW_ASSIGN_OR_RETURN(PointResult result, EvaluateInFamily(scenario, *batches));
+  const std::lock_guard lock(batches->mutex);
+  return batches->Keep(scenario, std::move(result));
+}
+
+StatusOr<PointResult> PointEvaluator::Rep::EvaluateInFamily(const Scenario& scenario,
+                                                            Batches& batches) {
+  std::vector<int64_t> sizes;
+  if (batches.family == nullptr ||
+      !batches.family->SizesAt(scenario.model.global_batch_size, sizes)) {
+    SW_ASSIGN_OR_RETURN(const auto evaluation, shardwise::Evaluate(scenario));
+    return PointResultOf(*evaluation);
+  }
+  if (runner == nullptr || runner->family() != batches.family.get()) {
+    SW_ASSIGN_OR_RETURN(const SchedulePolicy policy, ParseSchedulePolicy(scenario.sim.policy));
+    runner = std::make_unique<BatchRunner>(batches.family, batches.pricer, policy);
+  }
+  return runner->Run(scenario, sizes);
+}
 
 SharedCaches::SharedCaches() : rep_(std::make_unique<Rep>()) {}
 SharedCaches::~SharedCaches() = default;
 
-PointEvaluator::PointEvaluator(SharedCaches& caches) : caches_(caches) {}
+PointEvaluator::PointEvaluator(SharedCaches& caches) : rep_(std::make_unique<Rep>(*caches.rep_)) {}
 PointEvaluator::~PointEvaluator() = default;
 
-PointResult PointResultOf(const Evaluation& e) {
-  PointResult point;
-  const ModelConfig& model = e.scenario.model;
-  point.metrics = e.metrics;
-  point.step_time = e.result.step_time;
-  point.global_batch_size = model.global_batch_size;
-  point.tokens = model.global_batch_size * model.max_target_length;
-  point.fits = e.memory.fits();
-  point.near_limit = e.memory.near_limit();
-  point.hbm_peak_bytes = e.memory.peak_bytes;
-  point.hbm_argument_bytes = e.memory.argument_bytes;
-  point.hbm_usable_bytes = e.memory.usable_bytes;
-  point.host_bytes = e.memory.host_temp_bytes;
-  if (!e.result.causes.empty()) {
-    point.bound_by = e.result.causes[0].cause.ToText();
-    point.bound_by_time = e.result.causes[0].time;
-  }
-  for (const Bound& bound : e.result.bounds) {
-    if (bound.time <= point.lower_bound_time) continue;
-    point.lower_bound = bound.name;
-    point.lower_bound_time = bound.time;
-  }
-  for (const AxisSummary& axis : e.result.axes) {
-    point.exposed_time += axis.exposed;
-    if (axis.exposed <= point.exposed_axes_time) continue;
-    point.exposed_axes = fmt::format("{}", fmt::join(axis.axes, "+"));
-    point.exposed_axes_time = axis.exposed;
-  }
-  return point;
-}
-
 StatusOr<PointResult> PointEvaluator::Evaluate(const Scenario& scenario) {
-  SW_ASSIGN_OR_RETURN(const std::unique_ptr<Evaluation> evaluation, shardwise::Evaluate(scenario));
-  return PointResultOf(*evaluation);
+  return rep_->Evaluate(scenario);
 }
 
 }  // namespace shardwise

@@ -1,0 +1,42 @@
+// Evaluates batches of one family, one after the other: a working copy of the program, whose sizes
+// are changed in place, and the prices, orders and times that do not follow the batch.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "sim/config/scenario.h"
+#include "sim/cost/kernel_cost.h"
+#include "sim/mem/memory.h"
+#include "sim/sched/simulate.h"
+#include "sim/search/batch_family.h"
+#include "sim/search/point_result.h"
+
+namespace shardwise {
+
+class BatchRunner {
+ public:
+  // The pricer must be of the mesh and machine of the family's scenario.
+  BatchRunner(std::shared_ptr<const BatchFamily> family, std::shared_ptr<const Pricer> pricer,
+              SchedulePolicy policy);
+
+  // `sizes` as BatchFamily::SizesAt gives them for the batch of the scenario.
+  StatusOr<PointResult> Run(const Scenario& scenario, const std::vector<int64_t>& sizes);
+
+  const BatchFamily* family() const { return family_.get(); }
+
+ private:
+  void Price(bool all);
+  void Order(bool all);
+
+  std::shared_ptr<const BatchFamily> family_;
+  std::shared_ptr<const Pricer> pricer_;
+  Program program_;
+  std::vector<KernelPrice> prices_;         // by price class
+  StepResult result_;                       // its plans point to prices_
+  std::vector<std::vector<bool>> follows_;  // by block and segment: a price in it does
+  bool is_first_ = true;
+};
+
+}  // namespace shardwise
