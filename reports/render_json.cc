@@ -215,6 +215,7 @@ std::string RenderJson(const Report& r) {
   out["waterfall"] = ToJson(r.waterfall);
   out["critical_path"] = ToJson(r.critical_path);
   out["roofline"] = ToJson(r.roofline);
+  out["suggestions"] = ToJson(r.suggestions);
   out["hbm"] = ToJson(r.memory);
   out["fits"] = r.memory.fits;
   out["out_of_memory"] = r.memory.fits ? Json(nullptr) : Json(r.memory.out_of_memory);

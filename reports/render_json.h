@@ -15,6 +15,7 @@
 //   waterfall [...]: from the roofline-ideal to the simulated step; time_ps add up to it
 //   critical_path, roofline, memory_over_step [...]: columns as in reports/step_tables.cc; with
 //        AddDetails only, else empty
+//   suggestions [...]: changes to try, with --suggest only, else empty
 //   hbm {argument_bytes, temp_bytes, output_bytes, alias_bytes, peak_bytes, usable_bytes,
 //        near_limit, host_temp_bytes, total_bytes, peak_block, peak_kernel}, fits, out_of_memory
 //        (text or null)

@@ -104,6 +104,30 @@ void Rates(const Report& r, std::string& out) {
   }
 }
 
+// What to try: each change on a line to copy, then what it brings.
+void Try(const Report& r, std::string& out) {
+  const Table& table = r.suggestions;
+  if (r.suggestions_text.empty()) return;
+  Title(out, r.memory.fits ? "Try" : "What makes it fit, cheapest first");
+  const auto text = [&](const std::vector<Cell>& row, std::string_view id) {
+    const auto column = static_cast<size_t>(table.Find(id));
+    return CellText(row[column], table.columns[column].unit);
+  };
+  for (const std::vector<Cell>& row : table.rows) {
+    const std::string other_batch = text(row, "same_batch") == "true" ? "" : ", another batch";
+    out += fmt::format("  {}\n", text(row, "change"));
+    out +=
+        WrapText(fmt::format("{} tokens/s/device: step {}, HBM {}{}", text(row, "speedup_fraction"),
+                             text(row, "step_time_s"), text(row, "hbm_peak_bytes"), other_batch),
+                 4, kWidth);
+    if (text(row, "shrinks").empty()) continue;
+    out += WrapText(fmt::format("{}: {} to {} for the same tokens", text(row, "shrinks"),
+                                text(row, "shrinks_from_s"), text(row, "shrinks_to_s")),
+                    4, kWidth);
+  }
+  out += WrapText(r.suggestions_text, 2, kWidth);
+}
+
 void AxisVerdicts(const Table& axes, std::string& out) {
   const auto text = [&](const std::vector<Cell>& row, std::string_view id) {
     const auto column = static_cast<size_t>(axes.Find(id));
@@ -194,6 +218,7 @@ std::string RenderText(const Report& report) {
   Header(report, out);
   MaxTextLines(report, out);
   Rates(report, out);
+  Try(report, out);
   TimeSections(report, out);
   Memory(report, out);
   Honesty(report, out);

@@ -122,6 +122,9 @@ struct Report {
   Table critical_path;  // kernels the length of the step hangs on; adds up to it
   Table memory_curve;   // memory over the step in program order
   Table roofline;       // work against what the device can do
+  // Filled by AddSuggestions: changes to try, best first; how many were tried, and what for.
+  Table suggestions;
+  std::string suggestions_text;
 
   std::vector<ResolvedKey> config;
   std::vector<std::string> warnings, notes, not_modelled;

@@ -246,4 +246,15 @@ void AddDetails(const Evaluation& e, Report& report) {
   report.roofline = BuildRooflineTable(e, kKernelsListed);
 }
 
+void AddSuggestions(const Suggestions& suggestions, Report& report) {
+  report.suggestions = BuildSuggestionTable(suggestions, report.step.time,
+                                            report.batch.tokens_per_step, report.memory.peak_bytes);
+  const bool none = suggestions.list.empty();
+  const std::string gain = FormatPercent(suggestions.least_speedup - 1);
+  report.suggestions_text = fmt::format(
+      "{} changes tried; {}", suggestions.evaluated,
+      report.memory.fits ? (none ? fmt::format("none gains {}", gain) : "the best of each kind")
+                         : (none ? "none makes it fit" : "the cheapest of each kind"));
+}
+
 }  // namespace shardwise

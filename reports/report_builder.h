@@ -5,6 +5,7 @@
 
 #include "reports/report.h"
 #include "sim/analysis/evaluate.h"
+#include "sim/search/suggestions.h"
 
 namespace shardwise {
 
@@ -12,6 +13,8 @@ Report BuildReport(const Evaluation& evaluation);
 // What only machines and people with a mouse want: the tables of report.h that BuildReport leaves
 // empty.
 void AddDetails(const Evaluation& evaluation, Report& report);
+// After BuildReport of the evaluation they were found for.
+void AddSuggestions(const Suggestions& suggestions, Report& report);
 
 // Which resource the step is up against, by XProf's suggestion thresholds: collective-bound from
 // 30 % of the step waiting for collectives; compute-bound with the matrix unit above 70 % and HBM

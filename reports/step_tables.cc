@@ -219,4 +219,29 @@ Table BuildRooflineTable(const Evaluation& evaluation, int most_kernels) {
   return table;
 }
 
+Table BuildSuggestionTable(const Suggestions& suggestions, Duration step_time, int64_t tokens,
+                           int64_t peak_bytes) {
+  Table table;
+  table.columns = {{"kind", "about", Unit::kText},
+                   {"change", "add", Unit::kText},
+                   {"speedup_fraction", "tokens/s/device", Unit::kError},
+                   {"step_time_s", "step", Unit::kSeconds},
+                   {"step_time_change_s", "", Unit::kSeconds},
+                   {"tokens_per_step", "", Unit::kCount},
+                   {"devices", "", Unit::kCount},
+                   {"hbm_peak_bytes", "HBM", Unit::kMemory},
+                   {"hbm_peak_change_bytes", "", Unit::kMemory},
+                   {"same_batch", "", Unit::kText},
+                   {"shrinks", "", Unit::kText},
+                   {"shrinks_from_s", "", Unit::kSeconds},
+                   {"shrinks_to_s", "", Unit::kSeconds}};
+  for (const Suggestion& s : suggestions.list) {
+    table.rows.push_back(
+        {std::string(Name(s.kind)), s.change, s.speedup - 1, s.step_time, s.step_time - step_time,
+         s.tokens, s.devices, s.hbm_peak_bytes, s.hbm_peak_bytes - peak_bytes,
+         std::string(s.tokens == tokens ? "true" : "false"), s.bar, s.bar_now, s.bar_then});
+  }
+  return table;
+}
+
 }  // namespace shardwise

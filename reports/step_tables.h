@@ -6,6 +6,7 @@
 
 #include "reports/table.h"
 #include "sim/analysis/evaluate.h"
+#include "sim/search/suggestions.h"
 
 namespace shardwise {
 
@@ -26,5 +27,10 @@ Table BuildMemoryCurveTable(const Evaluation& evaluation, int64_t most_points);
 // roof over their intensity: the matrix unit's peak for the operand types at this clock, or HBM's
 // measured rate.
 Table BuildRooflineTable(const Evaluation& evaluation, int most_kernels);
+
+// One row per suggestion: the text to add, what it would bring against the step now, of
+// `step_time`, `tokens` and a peak of `peak_bytes`, and the loss it shrinks most.
+Table BuildSuggestionTable(const Suggestions& suggestions, Duration step_time, int64_t tokens,
+                           int64_t peak_bytes);
 
 }  // namespace shardwise

@@ -37,6 +37,7 @@ struct SimulateOptions {
   std::string policy;  // empty: as the scenario says
   bool show_config = false;
   bool allow_oom = false;
+  bool suggest = false;
 };
 
 const Table& CsvTable(const Report& report, std::string_view name) {
@@ -100,14 +101,14 @@ Status CheckOptions(const SimulateOptions& options, const OptionParser& parser) 
 class SimulateVerb : public Verb {
  public:
   void Bind(OptionParser& parser) override {
-    parser.AddFormat({Format::kText, Format::kJson, Format::kCsv, Format::kHtml},
-                     options_.format);
+    parser.AddFormat({Format::kText, Format::kJson, Format::kCsv, Format::kHtml}, options_.format);
     parser.AddText("--table", options_.table);
     parser.AddText("--trace", options_.trace);
     parser.AddText("-o,--output", options_.output);
     parser.AddText("--policy", options_.policy);
     parser.AddFlag("--show-config", options_.show_config);
     parser.AddFlag("--allow-oom", options_.allow_oom);
+    parser.AddFlag("--suggest", options_.suggest);
   }
 
   StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
@@ -123,11 +124,13 @@ class SimulateVerb : public Verb {
     SW_ASSIGN_OR_RETURN(const std::unique_ptr<Evaluation> evaluation,
                         Evaluate(std::move(scenario)));
     Report report = BuildReport(*evaluation);
-    if (options_.format == Format::kJson || options_.format == Format::kHtml) {
-      AddDetails(*evaluation, report);
+    const bool page = options_.format == Format::kHtml;
+    if (page || options_.format == Format::kJson) AddDetails(*evaluation, report);
+    if (page || options_.suggest) {
+      SW_ASSIGN_OR_RETURN(const Suggestions suggestions, Suggest(inputs, *evaluation));
+      AddSuggestions(suggestions, report);
     }
-    const int code =
-        WriteResults(Render(report, *evaluation, options_), *evaluation, options_, io);
+    const int code = WriteResults(Render(report, *evaluation, options_), *evaluation, options_, io);
     if (code != kExitOk || report.memory.fits) return code;
     io.err << "shardwise: error: simulated: " << report.memory.out_of_memory << "\n";
     return options_.allow_oom ? kExitOk : kExitDoesNotFit;
@@ -156,6 +159,9 @@ A FILE is a MaxText yml or a scenario file; the name of a built-in scenario
                     all; - (default) is standard output
   --policy POLICY   order of kernels: program-order, latency-hiding (default),
                     or ideal; the same as sim.policy=POLICY
+  --suggest         also prices some 25 single changes (remat policy, mesh,
+                    batch, flags, ...) and prints the best three that differ in
+                    kind, or what would make the step fit
   --show-config     simulates nothing; prints every key with value and origin,
                     as a scenario file
   --allow-oom       exit code 0 also when the step does not fit
@@ -168,7 +174,11 @@ error.
 Examples:
   shardwise simulate IW-07
   shardwise simulate IW-07 per_device_batch_size=4 --format json -o step.json
+<<<<<<< HEAD
   shardwise simulate V4-Flash --format html -o report.html
+=======
+  shardwise simulate IW-07 --suggest
+>>>>>>> 96071bf (Suggestions: single changes to a configuration, each evaluated)
   shardwise simulate model_name=llama3.1-8b compile_topology=v5p-16 \
       ici_fsdp_parallelism=8 per_device_batch_size=2 --trace step.pftrace
 )",
