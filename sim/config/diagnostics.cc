@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "sim/config/utf8.h"
+
 namespace shardwise {
 namespace {
 
@@ -11,20 +13,35 @@ namespace {
 constexpr int kMaxLineWidth = 120;
 
 std::string Printable(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c == '\t') c = ' ';
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = CharacterLength(text, i);
+    if (length <= 1) {
+      out += text[i] == '\t' ? ' ' : length == 0 || text[i] == '\n' ? '?' : text[i];
+      ++i;
+    } else {
+      out += text.substr(i, length);
+      i += length;
+    }
   }
   return out;
+}
+
+// Enough of a path to find the file by: its end.
+std::string PathText(std::string_view path) {
+  constexpr size_t kLongest = 240;
+  if (path.size() <= kLongest) return Printable(path);
+  return "..." + Printable(path.substr(path.size() - kLongest));
 }
 
 std::string Position(const Location& where) {
   if (where.source == nullptr) return "configuration";
   const SourceText& source = *where.source;
   if (source.argument > 0) return fmt::format("<command line>: argument {}", source.argument);
-  if (where.line <= 0) return Printable(source.name);
-  return fmt::format("{}:{}:{}", Printable(source.name), where.line, where.column);
+  if (source.variable) return fmt::format("<environment>: {}", PathText(source.name));
+  if (where.line <= 0) return PathText(source.name);
+  return fmt::format("{}:{}:{}", PathText(source.name), where.line, where.column);
 }
 
 // The source line and the underline below it; empty if there is nothing to show.
@@ -42,9 +59,9 @@ std::string Excerpt(const Location& where, const std::string& hint) {
   const int room = static_cast<int>(line.size()) - column + 1;
   const int length = std::max(1, std::min(where.length, room));
   const std::string underline = "^" + std::string(length - 1, '~');
-  const bool argument = where.source->argument > 0;
-  const std::string gutter = argument ? "    " : fmt::format("{:>5} | ", where.line);
-  const std::string blank = argument ? "    " : "      | ";
+  const bool whole = where.source->argument > 0 || where.source->variable;
+  const std::string gutter = whole ? "    " : fmt::format("{:>5} | ", where.line);
+  const std::string blank = whole ? "    " : "      | ";
   return fmt::format("\n{}{}\n{}{}{}{}{}", gutter, Printable(line), blank,
                      std::string(column - 1, ' '), underline, hint.empty() ? "" : " ", hint);
 }
@@ -85,54 +102,72 @@ SourcePtr ArgumentSource(int number, std::string_view text) {
       SourceText{.name = "", .text = std::string(text), .argument = number});
 }
 
+SourcePtr VariableSource(std::string_view name, std::string_view value) {
+  return std::make_shared<SourceText>(SourceText{
+      .name = std::string(name), .text = fmt::format("{}={}", name, value), .variable = true});
+}
+
 std::string Location::ToText() const {
   if (source == nullptr) return "configuration";
   if (source->argument > 0) return fmt::format("argument {}", source->argument);
-  return line > 0 ? fmt::format("{}:{}", source->name, line) : source->name;
+  const std::string name = PathText(source->name);
+  return line > 0 && !source->variable ? fmt::format("{}:{}", name, line) : name;
 }
 
 std::string Render(const Diagnostic& diagnostic) {
-  std::string out = fmt::format("{}: error: {}", Position(diagnostic.where), diagnostic.text);
+  constexpr size_t kLongest = 2000;  // of what a message quotes
+  std::string out =
+      fmt::format("{}: error: {}", Position(diagnostic.where), Clip(diagnostic.text, kLongest));
   const std::string excerpt = Excerpt(diagnostic.where, diagnostic.hint);
   out += excerpt;
   if (excerpt.empty() && !diagnostic.hint.empty()) out += fmt::format("; {}", diagnostic.hint);
   for (const Diagnostic::Note& note : diagnostic.notes) {
-    out += fmt::format("\n{}: note: {}", Position(note.where), note.text);
+    out += fmt::format("\n{}: note: {}", Position(note.where), Clip(note.text, kLongest));
   }
-  if (!diagnostic.help.empty()) out += fmt::format("\nhelp: {}", diagnostic.help);
+  if (!diagnostic.help.empty()) {
+    out += fmt::format("\nhelp: {}", Clip(diagnostic.help, kLongest));
+  }
   return out;
 }
 
-Diagnostic& Diagnostics::Error(const Location& where, std::string text) {
+Diagnostic& Diagnostics::Add(Diagnostic::Kind kind, const Location& where, std::string text) {
+  has_.at(static_cast<size_t>(kind)) = true;
+  if (++count_ > kMaxShown + 1) list_.pop_back();
   Diagnostic& added = list_.emplace_back();
+  added.kind = kind;
   added.where = where;
   added.text = std::move(text);
   return added;
 }
 
+Diagnostic& Diagnostics::Error(const Location& where, std::string text) {
+  return Add(Diagnostic::Kind::kInvalid, where, std::move(text));
+}
+
 Diagnostic& Diagnostics::Unsupported(const Location& where, std::string text) {
-  Diagnostic& added = Error(where, std::move(text));
-  added.kind = Diagnostic::Kind::kUnsupported;
-  return added;
+  return Add(Diagnostic::Kind::kUnsupported, where, std::move(text));
 }
 
 Diagnostic& Diagnostics::CannotRead(const Location& where, std::string text) {
-  Diagnostic& added = Error(where, std::move(text));
-  added.kind = Diagnostic::Kind::kIo;
-  return added;
+  return Add(Diagnostic::Kind::kIo, where, std::move(text));
+}
+
+std::string Diagnostics::Suggest(std::string_view name,
+                                 std::span<const std::string_view> candidates) const {
+  return count_ > kMaxShown ? "" : SuggestName(name, candidates);
 }
 
 Status Diagnostics::ToStatus() const {
-  if (list_.empty()) return absl::OkStatus();
-  const auto has = [&](Diagnostic::Kind kind) {
-    return std::any_of(list_.begin(), list_.end(),
-                       [&](const Diagnostic& d) { return d.kind == kind; });
-  };
+  if (empty()) return absl::OkStatus();
   std::string text;
-  for (int i = 0; i < std::min(kMaxShown, static_cast<int>(list_.size())); ++i) {
-    text += (i > 0 ? "\n" : "") + Render(list_[i]);
+  int64_t shown = 0;
+  for (; shown < std::min<int64_t>(kMaxShown, count_); ++shown) {
+    const std::string block = Render(list_[static_cast<size_t>(shown)]);
+    if (shown > 0 && text.size() + block.size() > kMaxBytes) break;
+    text += (shown > 0 ? "\n" : "") + block;
   }
-  if (list_.size() > kMaxShown) text += fmt::format("\nand {} more", list_.size() - kMaxShown);
+  if (count_ > shown) text += fmt::format("\nand {} more", count_ - shown);
+  const auto has = [&](Diagnostic::Kind kind) { return has_.at(static_cast<size_t>(kind)); };
   if (has(Diagnostic::Kind::kInvalid)) return InvalidArgument("{}", text);
   if (has(Diagnostic::Kind::kIo)) return IoError("{}", text);
   return Unimplemented("{}", text);
@@ -178,10 +213,15 @@ std::string SuggestName(std::string_view name, std::span<const std::string_view>
   return closest.empty() ? "" : fmt::format("did you mean '{}'?", closest);
 }
 
+std::string Clip(std::string_view text, size_t length) {
+  if (text.size() <= length) return std::string(text);
+  while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
+  return std::string(text.substr(0, length)) + "...";
+}
+
 std::string Quote(std::string_view text) {
-  constexpr size_t kClip = 60;
-  const std::string shown = Printable(text.substr(0, kClip));
-  return fmt::format("'{}{}'", shown, text.size() > kClip ? "..." : "");
+  constexpr size_t kLongest = 60;
+  return fmt::format("'{}'", Printable(Clip(text, kLongest)));
 }
 
 }  // namespace shardwise

@@ -3,8 +3,8 @@
 // reported together.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,11 +15,13 @@
 
 namespace shardwise {
 
-// A text that messages point into: a file, or one whole command-line argument.
+// A text that messages point into: a file, one whole command-line argument, or one variable of the
+// environment.
 struct SourceText {
-  std::string name;  // of the file, as the user wrote it
-  std::string text;  // lines end with '\n'; no byte order mark
+  std::string name;  // of the file, as the user wrote it, or of the variable
+  std::string text;  // lines end with '\n'; no byte order mark. Of a variable: NAME=value
   int argument = 0;  // > 0: `text` is the argument of that number
+  bool variable = false;
 
   // Line `line` (1-based) without its end; empty beyond the last line.
   std::string_view Line(int line) const;
@@ -30,6 +32,7 @@ using SourcePtr = std::shared_ptr<const SourceText>;
 // ParseYaml.
 SourcePtr FileSource(std::string_view name, std::string_view text);
 SourcePtr ArgumentSource(int number, std::string_view text);
+SourcePtr VariableSource(std::string_view name, std::string_view value);
 
 struct Location {
   SourcePtr source;  // null: no place to point at
@@ -37,7 +40,7 @@ struct Location {
   int column = 0;    // 1-based, in bytes
   int length = 1;    // bytes to underline
 
-  // "configs/a.yml:3", "argument 2"; "configuration" without a source.
+  // "configs/a.yml:3", "argument 2", "M_DTYPE"; "configuration" without a source.
   std::string ToText() const;
 };
 
@@ -61,20 +64,27 @@ std::string Render(const Diagnostic& diagnostic);
 class Diagnostics {
  public:
   static constexpr int kMaxShown = 20;
+  static constexpr size_t kMaxBytes = 18'000;  // of all blocks together
 
-  // The returned diagnostic may be completed; it stays valid for the life of this object.
+  // The returned diagnostic may be completed until the next one is added.
   Diagnostic& Error(const Location& where, std::string text);
   // Valid input that nothing here models.
   Diagnostic& Unsupported(const Location& where, std::string text);
   Diagnostic& CannotRead(const Location& where, std::string text);
+  // SuggestName, except that nothing is searched for what will not be shown.
+  std::string Suggest(std::string_view name, std::span<const std::string_view> candidates) const;
 
-  bool empty() const { return list_.empty(); }
+  bool empty() const { return count_ == 0; }
   // Ok if empty. The code is InvalidArgument if any error is one, else IoError, else
   // Unimplemented; the message holds at most kMaxShown blocks and how many were left out.
   Status ToStatus() const;
 
  private:
-  std::deque<Diagnostic> list_;
+  Diagnostic& Add(Diagnostic::Kind kind, const Location& where, std::string text);
+
+  std::vector<Diagnostic> list_;  // those that will be shown, and one that is overwritten
+  int64_t count_ = 0;
+  std::array<bool, 3> has_ = {};  // by kind
 };
 
 // Edits (insert, delete, replace, swap neighbours) that turn `a` into `b`.
@@ -84,7 +94,9 @@ int EditDistance(std::string_view a, std::string_view b);
 std::string_view ClosestName(std::string_view name, std::span<const std::string_view> candidates);
 // "did you mean 'x'?" or "".
 std::string SuggestName(std::string_view name, std::span<const std::string_view> candidates);
-// Text of the user in quotes, clipped, with unprintable bytes as '?'.
+// Text of the user in quotes, clipped, with unprintable characters as '?'.
 std::string Quote(std::string_view text);
+// At most `length` bytes of text that is UTF-8, whole characters, "..." if something was cut.
+std::string Clip(std::string_view text, size_t length);
 
 }  // namespace shardwise

@@ -5,6 +5,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "sim/config/keys.h"
+#include "sim/config/utf8.h"
 
 namespace shardwise {
 namespace {
@@ -94,6 +95,44 @@ TEST(Diagnostics, ShowsAtMostTwentyAndCountsTheRest) {
   const std::string text = Message(diagnostics.ToStatus());
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 20);
   EXPECT_TRUE(text.ends_with("\nand 5 more"));
+}
+
+TEST(Diagnostics, VariablesAreShownWhole) {
+  const SourcePtr variable = VariableSource("M_DTYPE", "bf16");
+  const Location at = {variable, 1, 9, 4};
+  Diagnostic diagnostic;
+  diagnostic.where = at;
+  diagnostic.text = "bad";
+  EXPECT_EQ(Render(diagnostic),
+            "<environment>: M_DTYPE: error: bad\n"
+            "    M_DTYPE=bf16\n"
+            "            ^~~~");
+  EXPECT_EQ(at.ToText(), "M_DTYPE");
+}
+
+// However long the paths, the values and the notes are, all of it fits on a screen or two, in
+// UTF-8.
+TEST(Diagnostics, TotalTextIsBounded) {
+  Diagnostics diagnostics;
+  const std::string path = std::string(3000, '/') + "\xff\x9b.yml";
+  const SourcePtr file = FileSource(path, std::string(5000, 'x'));
+  std::string accents;
+  for (int i = 0; i < 5000; ++i) accents += "\xc3\xa9";
+  for (int i = 0; i < 25; ++i) {
+    Diagnostic& error = diagnostics.Error({file, 1, 2500, 5000}, "x" + accents);
+    error.help = accents;
+    error.notes.resize(1);
+    error.notes[0].where = {file, 1, 1};
+    error.notes[0].text = accents;
+  }
+  const std::string text = Message(diagnostics.ToStatus());
+  EXPECT_LT(text.size(), 20'000u);
+  EXPECT_TRUE(text.ends_with(" more"));
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = CharacterLength(text, i);
+    ASSERT_GT(length, 0u) << i;
+    i += length;
+  }
 }
 
 TEST(Diagnostics, CodeIsThatOfTheGravestError) {

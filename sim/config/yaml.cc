@@ -9,13 +9,22 @@
 #include <utility>
 
 #include "sim/config/flow_brackets.h"
+#include "sim/config/utf8.h"
 
 namespace shardwise {
 namespace {
 
 constexpr size_t kMaxDepth = 64;
+// Far more than any configuration has; keeps hostile files quick.
+constexpr int64_t kMaxNodes = 100'000;
 
 std::string TooDeepText() { return fmt::format("nested deeper than {}", kMaxDepth); }
+
+int64_t CountNodes(const YamlNode& node) {
+  int64_t count = 1 + static_cast<int64_t>(node.keys.size());
+  for (const YamlNode& child : node.children) count += CountNodes(child);
+  return count;
+}
 
 // Leaves yaml-cpp's parser from inside an event; never leaves this file.
 struct Rejected {
@@ -31,6 +40,7 @@ class TreeBuilder : public YAML::EventHandler {
  public:
   struct Open {
     YamlNode node;
+    YAML::anchor_t anchor = 0;
     std::map<std::string, std::pair<int, int>, std::less<>> seen;  // key -> 0-based position
   };
 
@@ -38,22 +48,33 @@ class TreeBuilder : public YAML::EventHandler {
     if (++documents_ > 1) throw Rejected{mark.line, mark.column, "a second document starts here"};
   }
   void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { Add(Scalar(mark, "", false)); }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    throw Rejected{mark.line, mark.column, "aliases are not supported"};
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    Complete(Scalar(mark, "", false), anchor);
   }
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const auto named = anchors_.find(anchor);
+    if (named == anchors_.end()) {
+      throw Rejected{mark.line, mark.column, "an alias stands inside what it names"};
+    }
+    // Checked before the copy is made: a few lines can name each other into billions of nodes.
+    CheckNodes(mark.line, mark.column, CountNodes(named->second) - 1);
+    if (ExpectsKey() && !named->second.IsScalar()) {
+      throw Rejected{mark.line, mark.column, "a key must be plain text, not a list or a map"};
+    }
+    Add(named->second);
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     CheckTag(mark, tag);
-    Add(Scalar(mark, value, tag != "?"));
+    Complete(Scalar(mark, value, tag != "?"), anchor);
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
-    Begin(mark, tag, YamlNode::Kind::kSequence);
+    Begin(mark, tag, anchor, YamlNode::Kind::kSequence);
   }
-  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
-    Begin(mark, tag, YamlNode::Kind::kMap);
+    Begin(mark, tag, anchor, YamlNode::Kind::kMap);
   }
   void OnSequenceEnd() override { End(); }
   void OnMapEnd() override { End(); }
@@ -81,7 +102,8 @@ class TreeBuilder : public YAML::EventHandler {
            open_.back().node.keys.size() == open_.back().node.children.size();
   }
 
-  void Begin(const YAML::Mark& mark, const std::string& tag, YamlNode::Kind kind) {
+  void Begin(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+             YamlNode::Kind kind) {
     CheckTag(mark, tag);
     if (ExpectsKey()) {
       throw Rejected{mark.line, mark.column, "a key must be plain text, not a list or a map"};
@@ -91,16 +113,30 @@ class TreeBuilder : public YAML::EventHandler {
     }
     YamlNode node = Scalar(mark, "", false);
     node.kind = kind;
-    open_.push_back({std::move(node), {}});
+    open_.push_back({std::move(node), anchor, {}});
   }
 
   void End() {
-    YamlNode node = std::move(open_.back().node);
+    Open ended = std::move(open_.back());
     open_.pop_back();
+    Complete(std::move(ended.node), ended.anchor);
+  }
+
+  // `added` nodes besides the one that Add counts.
+  void CheckNodes(int line, int column, int64_t added) {
+    nodes_ += added;
+    if (nodes_ > kMaxNodes) {
+      throw Rejected{line, column, fmt::format("more than {} values", kMaxNodes)};
+    }
+  }
+
+  void Complete(YamlNode node, YAML::anchor_t anchor) {
+    if (anchor != 0) anchors_[anchor] = node;
     Add(std::move(node));
   }
 
   void Add(YamlNode node) {
+    CheckNodes(node.line - 1, node.column - 1, 1);
     if (open_.empty()) {
       root_ = std::move(node);
       return;
@@ -127,6 +163,8 @@ class TreeBuilder : public YAML::EventHandler {
 
   YamlNode root_;
   std::vector<Open> open_;
+  std::map<YAML::anchor_t, YamlNode> anchors_;
+  int64_t nodes_ = 0;
   int documents_ = 0;
 };
 
@@ -156,29 +194,6 @@ Location AtOffset(std::string_view text, const Location& start, size_t offset) {
     line_start = i + 1;
   }
   return Shifted(start, line, static_cast<int>(offset - line_start));
-}
-
-// Bytes of the UTF-8 character at `at`; 0 if it is none or a control character other than tab and
-// newline. Reports are UTF-8, so what they quote must be.
-size_t CharacterLength(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const unsigned first = byte(at);
-  if (first < 0x80) return (first >= 0x20 && first != 0x7f) || first == '\t' || first == '\n';
-  const size_t length = first < 0xc2   ? 0
-                        : first < 0xe0 ? 2
-                        : first < 0xf0 ? 3
-                        : first < 0xf5 ? 4
-                                       : 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(at + i) & 0xc0) != 0x80) return 0;
-  }
-  // Overlong forms, surrogates and values above U+10FFFF.
-  const unsigned second = byte(at + 1);
-  const bool overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
-  const bool outside = (first == 0xed && second >= 0xa0) || (first == 0xf4 && second >= 0x90);
-  return overlong || outside ? 0 : length;
 }
 
 bool CheckText(std::string_view text, const Location& start, Diagnostics& diagnostics) {

@@ -42,10 +42,10 @@ struct YamlNode {
   std::string ToFlow() const;
 };
 
-// Parses one document; an empty one is an empty map. `file_name` is used in messages only. Errors
-// ("file:line:col: error: ..." with the source line and a caret): malformed YAML, duplicate or
-// non-scalar keys, aliases, tags, nesting deeper than 64, more than 4 MiB, control characters, more
-// than one document.
+// Parses one document; an empty one is an empty map, an alias a copy of what it names. `file_name`
+// is used in messages only. Errors ("file:line:col: error: ..." with the source line and a caret):
+// malformed YAML, duplicate or non-scalar keys, tags, nesting deeper than 64, more than 100,000
+// values or 1 MiB, control characters, more than one document.
 StatusOr<YamlNode> ParseYaml(std::string_view text, std::string_view file_name);
 
 // The same for a part of a source: `text` starts at `start`, and positions are those of the source.
@@ -54,6 +54,6 @@ std::optional<YamlNode> ParseYaml(std::string_view text, const Location& start,
                                   Diagnostics& diagnostics);
 
 // Largest text that is read.
-inline constexpr size_t kMaxYamlBytes = size_t{4} << 20;
+inline constexpr size_t kMaxYamlBytes = size_t{1} << 20;
 
 }  // namespace shardwise

@@ -192,6 +192,28 @@ TEST(Yaml, HostileTextIsRefusedQuickly) {
                         kMaxYamlBytes));
 }
 
+TEST(Yaml, AliasesAreCopies) {
+  const StatusOr<YamlNode> root = ParseYaml("a: &x [1, {b: c}]\nd: *x\ne: [*x, &y 2, *y]\n", "f");
+  ASSERT_TRUE(root.ok());
+  EXPECT_EQ(root->ToFlow(), "{a: [1, {b: c}], d: [1, {b: c}], e: [[1, {b: c}], 2, 2]}");
+}
+
+// Lines that double what they name, and plain lists: the limit is on what they come to.
+TEST(Yaml, NumberOfValuesIsLimited) {
+  std::string bomb = "a0: &a0 [x, x]\n";
+  for (int i = 1; i < 40; ++i) {
+    bomb += fmt::format("a{0}: &a{0} [*a{1}, *a{1}]\n", i, i - 1);
+  }
+  // a13 comes to 2^15 - 1 values, and so much stands before it.
+  EXPECT_EQ(ErrorOf(bomb),
+            "f.yml:15:18: error: more than 100000 values\n"
+            "   15 | a14: &a14 [*a13, *a13]\n"
+            "      |                  ^");
+  std::string list = "k: [";
+  for (int i = 0; i < 200'000; ++i) list += "a,";
+  EXPECT_EQ(ErrorOf(list + "]").substr(0, 45), "f.yml:1:200003: error: more than 100000 value");
+}
+
 TEST(Yaml, MessagesAreLocated) {
   EXPECT_EQ(ErrorOf("a: 1\nb: 2\na: 3\n"),
             "f.yml:3:1: error: key 'a' is given twice\n"
@@ -202,10 +224,10 @@ TEST(Yaml, MessagesAreLocated) {
             "f.yml:1:4: error: '[' is not closed\n"
             "    1 | a: [1, 2\n"
             "      |    ^");
-  EXPECT_EQ(ErrorOf("a: &x 1\nb: *x\n"),
-            "f.yml:2:4: error: aliases are not supported\n"
-            "    2 | b: *x\n"
-            "      |    ^");
+  EXPECT_EQ(ErrorOf("a: &x [*x]\n"),
+            "f.yml:1:8: error: an alias stands inside what it names\n"
+            "    1 | a: &x [*x]\n"
+            "      |        ^");
   EXPECT_EQ(ErrorOf("a: !!python/object:os.system x\n"),
             "f.yml:1:4: error: tag 'tag:yaml.org,2002:python/object:os.system' is not supported\n"
             "    1 | a: !!python/object:os.system x\n"
