@@ -174,11 +174,8 @@ error.
 Examples:
   shardwise simulate IW-07
   shardwise simulate IW-07 per_device_batch_size=4 --format json -o step.json
-<<<<<<< HEAD
   shardwise simulate V4-Flash --format html -o report.html
-=======
   shardwise simulate IW-07 --suggest
->>>>>>> 96071bf (Suggestions: single changes to a configuration, each evaluated)
   shardwise simulate model_name=llama3.1-8b compile_topology=v5p-16 \
       ici_fsdp_parallelism=8 per_device_batch_size=2 --trace step.pftrace
 )",
