@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "reports/version.h"
+#include "sim/config/keys.h"
 #include "sim/config/yaml.h"
 
 namespace shardwise {
@@ -198,7 +199,7 @@ std::string RenderJson(const Report& r) {
   Json out;
   out["schema_version"] = kReportSchemaVersion;
   out["id"] = r.id;
-  out["tool"] = {{"name", "shardwise"}, {"version", kToolVersion}, {"maxtext", kMaxTextVersion}};
+  out["tool"] = {{"name", "shardwise"}, {"version", kToolVersion}, {"maxtext", kMaxTextCommit}};
   out["model"] = ToJson(r.model);
   out["topology"] = ToJson(r.machine);
   out["mesh"] = ToJson(r.mesh);

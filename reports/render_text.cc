@@ -4,6 +4,7 @@
 
 #include "reports/format.h"
 #include "reports/version.h"
+#include "sim/config/keys.h"
 
 namespace shardwise {
 namespace {
@@ -23,7 +24,7 @@ void Labelled(std::string& out, std::string_view label, std::string_view text) {
 }
 
 void Header(const Report& r, std::string& out) {
-  out += fmt::format("shardwise {}, MaxText semantics {}{}{}\n\n", kToolVersion, kMaxTextVersion,
+  out += fmt::format("shardwise {}, MaxText semantics {}{}{}\n\n", kToolVersion, kMaxTextCommit,
                      r.id.empty() ? "" : ", scenario ", r.id);
   Labelled(out, "Model",
            fmt::format("{}: decoder_block {}, {} layers", r.model.name, r.model.decoder_block,

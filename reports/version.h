@@ -6,7 +6,6 @@
 namespace shardwise {
 
 inline constexpr std::string_view kToolVersion = "0.1.0";       // as in CMakeLists.txt
-inline constexpr std::string_view kMaxTextVersion = "e591f30";  // whose keys and words are used
 inline constexpr int kReportSchemaVersion = 1;                  // of the JSON report
 
 }  // namespace shardwise

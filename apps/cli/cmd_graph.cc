@@ -16,7 +16,7 @@ class GraphVerb : public Verb {
     if (parser.rest().empty()) {
       return parser.Misused("no program: name a file, a built-in scenario or key=value");
     }
-    SW_ASSIGN_OR_RETURN(const Scenario scenario, LoadScenario(parser.rest()));
+    SW_ASSIGN_OR_RETURN(const Scenario scenario, LoadScenario(parser.rest(), io.environment));
     SW_ASSIGN_OR_RETURN(const TrainStep step, BuildStep(scenario));
     if (!partitioned_) return Emit(ToText(step.program), output_, io);
 

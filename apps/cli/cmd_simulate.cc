@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -16,14 +17,22 @@
 namespace shardwise {
 namespace {
 
-// A scenario file that simulates the same, each key with its origin.
+// A scenario file that simulates the same, each key with its origin; what nothing sets is comment.
 std::string ConfigText(const Scenario& scenario) {
   constexpr std::string_view kSim = "sim.";
+  const bool has_rules = std::any_of(
+      scenario.keys.begin(), scenario.keys.end(),
+      [](const ResolvedKey& key) { return key.name == "logical_axis_rules" && !key.is_default; });
   std::string maxtext = "maxtext:\n", sim = "sim:\n", flags = "xla_flags:\n";
   for (const ResolvedKey& key : scenario.keys) {
+    if (has_rules && key.name == "override_logical_axis_rules") {
+      maxtext += fmt::format("  {}: true  # the rules above are all of them\n", key.name);
+      continue;
+    }
     const bool ours = key.name.starts_with(kSim);
-    (ours ? sim : maxtext) += fmt::format(
-        "  {}: {}  # {}\n", key.name.substr(ours ? kSim.size() : 0), key.value, key.origin);
+    (ours ? sim : maxtext) +=
+        fmt::format("  {}{}: {}  # {}\n", key.is_default ? "# " : "",
+                    key.name.substr(ours ? kSim.size() : 0), key.value, key.origin);
   }
   for (const std::string& flag : scenario.xla_flags) flags += fmt::format("- {}\n", flag);
   return maxtext + sim + (scenario.xla_flags.empty() ? "" : flags);
@@ -35,6 +44,7 @@ struct SimulateOptions {
   std::string trace;  // file; empty: none
   std::string output = "-";
   std::string policy;  // empty: as the scenario says
+  std::vector<std::string> sim_files;
   bool show_config = false;
   bool allow_oom = false;
   bool suggest = false;
@@ -106,6 +116,7 @@ class SimulateVerb : public Verb {
     parser.AddText("--trace", options_.trace);
     parser.AddText("-o,--output", options_.output);
     parser.AddText("--policy", options_.policy);
+    parser.AddList("--sim", options_.sim_files);
     parser.AddFlag("--show-config", options_.show_config);
     parser.AddFlag("--allow-oom", options_.allow_oom);
     parser.AddFlag("--suggest", options_.suggest);
@@ -114,8 +125,9 @@ class SimulateVerb : public Verb {
   StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
     SW_RETURN_IF_ERROR(CheckOptions(options_, parser));
     std::vector<std::string> inputs = parser.rest();
+    inputs.insert(inputs.end(), options_.sim_files.begin(), options_.sim_files.end());
     if (!options_.policy.empty()) inputs.push_back("sim.policy=" + options_.policy);
-    SW_ASSIGN_OR_RETURN(Scenario scenario, LoadScenario(inputs));
+    SW_ASSIGN_OR_RETURN(Scenario scenario, LoadScenario(inputs, io.environment));
     if (options_.show_config) {
       const std::string text =
           options_.format == Format::kJson ? RenderJson(scenario.keys) : ConfigText(scenario);
@@ -148,8 +160,10 @@ constinit const VerbInfo kSimulateVerb = {
     .help = R"(shardwise simulate [FILE|key=value]... [options]
 
 Prices one training step: how long it takes, what it holds in memory, and why.
-A FILE is a MaxText yml or a scenario file; the name of a built-in scenario
-(IW-07) works too. key=value is any MaxText key, or a sim.* key. Later ones win.
+A FILE is a MaxText yml (base.yml, one on top of it, or models/*.yml), a
+scenario file, or a sim.yml; - is standard input, and the name of a built-in
+scenario (IW-07) works too. key=value is any MaxText key, or a sim.* key. Later
+ones win. M_<KEY> in the environment sets a MaxText key.
 
   --format FORMAT   text (default), json, csv, or html: one page that needs no
                     server and no network
@@ -162,8 +176,9 @@ A FILE is a MaxText yml or a scenario file; the name of a built-in scenario
   --suggest         also prices some 25 single changes (remat policy, mesh,
                     batch, flags, ...) and prints the best three that differ in
                     kind, or what would make the step fit
+  --sim FILE        a sim.yml: schema: 1 and sim.* keys, dots as nested maps
   --show-config     simulates nothing; prints every key with value and origin,
-                    as a scenario file
+                    as a scenario file in which defaults are comments
   --allow-oom       exit code 0 also when the step does not fit
   -h, --help        prints this text
 

@@ -2,6 +2,7 @@
 
 #include "apps/cli/verbs.h"
 #include "reports/version.h"
+#include "sim/config/keys.h"
 
 namespace shardwise {
 namespace {
@@ -12,7 +13,7 @@ class VersionVerb : public Verb {
 
   StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
     SW_RETURN_IF_ERROR(parser.TakesNoArguments());
-    io.out << fmt::format("shardwise {}, MaxText semantics {}\n", kToolVersion, kMaxTextVersion);
+    io.out << fmt::format("shardwise {}, MaxText semantics {}\n", kToolVersion, kMaxTextCommit);
     return kExitOk;
   }
 };

@@ -2,19 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "kernels/base/environment.h"
 #include "kernels/base/status.h"
 
 namespace shardwise {
-
-// Names and values of environment variables.
-using Environment = std::map<std::string, std::string, std::less<>>;
 
 // What a command hears and says: results go to `out`, everything else to `err`.
 struct Console {

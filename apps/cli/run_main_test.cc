@@ -12,6 +12,7 @@
 
 #include "apps/cli/verbs.h"
 #include "reports/test_util.h"
+#include "sim/config/scenario.h"
 
 namespace shardwise {
 namespace {
@@ -218,15 +219,31 @@ TEST(Cli, ShownConfigSimulatesTheSame) {
   EXPECT_NE(shown.out.find("  per_device_batch_size: 1  # argument 4\n"), std::string::npos);
   EXPECT_NE(shown.out.find("  base_emb_dim: 32  # configs/models/llama-mini.yml:2\n"),
             std::string::npos);
-  const auto step_of = [](const std::string& name) {
-    const Result result = Shardwise({"simulate", name, "--format", "json"});
+  const auto report_of = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "simulate");
+    arguments.insert(arguments.end(), {"--format", "json", "--allow-oom"});
+    const Result result = Shardwise(arguments);
     EXPECT_EQ(result.code, 0) << result.err;
-    return nlohmann::json::parse(result.out)["step_time_ps"].get<int64_t>();
+    nlohmann::json report = nlohmann::json::parse(result.out);
+    for (const char* about_files : {"id", "config", "measured", "notes", "warnings"}) {
+      report.erase(about_files);
+    }
+    return report.dump();
   };
-  for (const std::string id : {"IW-07", "P-02"}) {
-    const std::string path = folder.File(id + ".yml");
-    EXPECT_EQ(Shardwise({"simulate", id, "--show-config", "-o", path}).code, 0);
-    EXPECT_EQ(step_of(path), step_of(id)) << id;
+  const std::string rules = folder.File("rules.yml");
+  std::ofstream(rules) << "logical_axis_rules: [[embed, [fsdp]], [mlp, [tensor]]]\n";
+  std::vector<std::vector<std::string>> runs = {
+      {"model_name=llama2-7b", "compile_topology=v5p-16", "custom_mesh_and_rule=pure-fsdp"},
+      {"model_name=llama2-7b", "compile_topology=v5p-16", rules},
+      {"model_name=llama2-7b", "compile_topology=v5p-16", "base_emb_dim=2048",
+       "override_model_config=true", "run_name=\"a: '# b\\n\"", "sim.policy=ideal"}};
+  for (const std::string& id : BuiltInScenarios()) runs.push_back({id});
+  for (const std::vector<std::string>& run : runs) {
+    const std::string path = folder.File("shown.yml");
+    std::vector<std::string> arguments = run;
+    arguments.insert(arguments.begin(), {"simulate", "--show-config", "-o", path});
+    EXPECT_EQ(Shardwise(arguments).code, 0);
+    EXPECT_EQ(report_of({path}), report_of(run)) << run.back();
   }
 }
 

@@ -47,14 +47,16 @@ class RuleResolver {
 
   std::optional<AxisRules> Resolve(std::vector<std::string>& warnings) {
     const Setting* axes = settings_.Find("mesh_axes");
-    if (axes != nullptr) resolved_.mesh_axes = ListedAxes(*axes);
+    if (axes != nullptr) resolved_.mesh_axes = ListedAxes(*axes, warnings);
     const std::vector<const Setting*> layers = settings_.FindAll("logical_axis_rules");
     for (const Setting* layer : layers) {
-      if (layer->layer != Layer::kArgument) Merge(ReadRules(*layer));
+      // A yml's list stands in place of the one below it; so does a preset's.
+      if (layer->layer != Layer::kModel && layer->layer < Layer::kArgument) resolved_.rules.clear();
+      if (layer->layer < Layer::kArgument) Merge(ReadRules(*layer));
     }
-    ApplyPreset(axes);
+    if (!HasPresetFile(layers, axes)) ApplyPreset(axes);
     for (const Setting* layer : layers) {
-      if (layer->layer != Layer::kArgument) continue;
+      if (layer->layer < Layer::kArgument) continue;
       if (settings_.Flag("override_logical_axis_rules")) resolved_.rules.clear();
       Merge(ReadRules(*layer));
     }
@@ -85,18 +87,21 @@ class RuleResolver {
     }
     const std::vector<std::string_view> names(known_axes_.begin(), known_axes_.end());
     Error(NodeAt(setting, node), fmt::format("{} is not a mesh axis", Quote(node.ToFlow()))).hint =
-        SuggestName(node.text, names);
+        diagnostics_.Suggest(node.text, names);
     return false;
   }
 
-  std::vector<std::string> ListedAxes(const Setting& setting) {
+  std::vector<std::string> ListedAxes(const Setting& setting, std::vector<std::string>& warnings) {
     std::vector<std::string> axes;
     for (const YamlNode& node : setting.value.children) {
       if (!CheckAxis(setting, node)) continue;
-      if (FindKey(ParallelismKey("ici", node.text)) < 0) {
-        Error(NodeAt(setting, node), fmt::format("no key sizes mesh axis {}", node.text));
-      } else if (Has(axes, node.text)) {
+      if (Has(axes, node.text)) {
         Error(NodeAt(setting, node), fmt::format("mesh axis {} is listed twice", node.text));
+      }
+      if (FindKey(ParallelismKey("ici", node.text)) < 0) {
+        warnings.push_back(fmt::format("{}: MaxText has no mesh axis {} any more; its size is 1",
+                                       setting.value_at.ToText(), node.text));
+        continue;
       }
       axes.push_back(node.text);
     }
@@ -134,11 +139,16 @@ class RuleResolver {
   }
 
   void Merge(const LogicalAxisRules& added) {
-    std::erase_if(resolved_.rules, [&](const auto& rule) {
-      return std::any_of(added.begin(), added.end(),
-                         [&](const auto& other) { return other.first == rule.first; });
-    });
+    std::set<std::string_view> names;
+    for (const auto& [name, axes] : added) names.insert(name);
+    std::erase_if(resolved_.rules, [&](const auto& rule) { return names.contains(rule.first); });
     resolved_.rules.insert(resolved_.rules.end(), added.begin(), added.end());
+  }
+
+  // Whether the preset's lists are among the settings.
+  static bool HasPresetFile(const std::vector<const Setting*>& rules, const Setting* axes) {
+    const auto preset = [](const Setting* list) { return list->layer == Layer::kPreset; };
+    return std::any_of(rules.begin(), rules.end(), preset) || (axes != nullptr && preset(axes));
   }
 
   void ApplyPreset(const Setting* axes) {
@@ -151,7 +161,7 @@ class RuleResolver {
                                fmt::format("custom_mesh_and_rule {} is not built here", preset));
       return;
     }
-    if (axes != nullptr && axes->layer == Layer::kArgument) {
+    if (axes != nullptr && axes->layer >= Layer::kArgument) {
       replaced.mesh_axes = resolved_.mesh_axes;
     }
     resolved_ = std::move(replaced);

@@ -151,8 +151,8 @@ TEST(BadInputs, LegalButNotBuilt) {
        "    model_name=mistral-7b\n"
        "               ^~~~~~~~~~\n"
        "help: models: deepseek4-1.6t deepseek4-284b deepseek4-mini deepseek4-tiny llama-mini "
-       "llama2-13b llama2-70b llama2-7b llama3-70b llama3-8b llama3.1-405b llama3.1-70b "
-       "llama3.1-8b"},
+       "llama2-13b llama2-70b llama2-7b llama3-405b llama3-70b llama3-8b llama3.1-405b "
+       "llama3.1-70b llama3.1-8b llama3.3-70b"},
       {{"quantization=int8"},
        "<command line>: argument 2: error: quantization: int8 is not built here\n"
        "    quantization=int8\n"
@@ -217,7 +217,7 @@ TEST(BadInputs, Files) {
             "    1 | - a\n"
             "      | ^");
   EXPECT_EQ(FileText("base_config: f.yml\n"),
-            "f.yml:1:14: error: more than 16 files deep; is base_config circular?\n"
+            "f.yml:1:14: error: base_config leads back to 'f.yml'\n"
             "    1 | base_config: f.yml\n"
             "      |              ^~~~~");
   EXPECT_EQ(FileText(""),
@@ -234,7 +234,7 @@ TEST(BadInputs, UnreadableFiles) {
   EXPECT_EQ(Refusal({"no/such/file.yml"}).second, absl::StatusCode::kUnavailable);
   EXPECT_EQ(Refusal({testing::TestFolder()}).second, absl::StatusCode::kUnavailable);
   EXPECT_EQ(FileText("base_config: gone.yml\n"),
-            "f.yml:1:14: error: cannot read 'gone.yml'\n"
+            "f.yml:1:14: error: cannot find 'gone.yml'\n"
             "    1 | base_config: gone.yml\n"
             "      |              ^~~~~~~~");
   EXPECT_EQ(FileText(std::string("\x7f"

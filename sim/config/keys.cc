@@ -213,6 +213,10 @@ std::string_view RenamedKey(std::string_view name) {
   return "";
 }
 
+std::string_view RenamedValue(std::string_view key, std::string_view value) {
+  return key == "remat_policy" && value == "minimal_flash" ? "minimal_with_context" : "";
+}
+
 std::optional<std::string> CheckValue(const KeySpec& key, const YamlNode& value) {
   if (!FitsType(key, value)) {
     return fmt::format("{} expects {}, not {}", key.name, TypeWords(key),

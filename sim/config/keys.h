@@ -50,6 +50,10 @@ std::vector<std::string_view> BuiltModels();
 // MaxText's name of a key that public recipes or Hugging Face configurations spell otherwise; "" if
 // it is none.
 std::string_view RenamedKey(std::string_view name);
+// Likewise of a value of `key`.
+std::string_view RenamedValue(std::string_view key, std::string_view value);
+// The commit of MaxText whose keys, defaults and rules are followed.
+inline constexpr std::string_view kMaxTextCommit = "e591f30";
 
 // Why `value` is not a legal value of `key` ("expected an int, got 'abc'"), or nullopt.
 std::optional<std::string> CheckValue(const KeySpec& key, const YamlNode& value);

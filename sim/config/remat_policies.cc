@@ -22,14 +22,11 @@ struct Preset {
 
 // Source: AI-Hypercomputer/maxtext e591f30 (facts). The residuals the TPU compiler keeps for full,
 // minimal, minimal_flash, save_qkv_proj and save_dot_except_mlpwi agree with these lists.
-constexpr std::array<Preset, 13> kPresets = {{
+constexpr std::array<Preset, 12> kPresets = {{
     {"full", SavedIn::kRemat, ""},
     {"minimal", SavedIn::kDevice,
      "query_proj key_proj value_proj kv_proj qkv_proj out_proj mlpwi_0 mlpwi_1 mlpwi mlpwo"},
     {"minimal_with_context", SavedIn::kDevice,
-     "query_proj key_proj value_proj kv_proj qkv_proj out_proj mlpwi_0 mlpwi_1 mlpwi mlpwo "
-     "context"},
-    {"minimal_flash", SavedIn::kDevice,  // older name of minimal_with_context
      "query_proj key_proj value_proj kv_proj qkv_proj out_proj mlpwi_0 mlpwi_1 mlpwi mlpwo "
      "context"},
     {"minimal_with_quantization", SavedIn::kDevice,

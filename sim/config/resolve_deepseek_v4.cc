@@ -198,14 +198,14 @@ class V4Resolver : SettingReader {
         static_cast<double>(Bounded("compressed_rope_max_timescale", 2));
     if (!v_.yarn) return;
     const auto read = [&](std::string_view key, double fallback) {
-      return settings_.Find(key) == nullptr ? fallback : static_cast<double>(Bounded(key, 1));
+      return !settings_.IsSet(key) ? fallback : static_cast<double>(Bounded(key, 1));
     };
     v_.rope_factor = read("rope_factor", kRopeFactor);
     v_.original_max_position_embeddings =
         read("original_max_position_embeddings", kOriginalPositions);
     v_.beta_slow = static_cast<double>(Bounded("beta_slow", 1));
     v_.beta_fast = static_cast<double>(Bounded("beta_fast", 1));
-    if (settings_.Find("rope_factor") == nullptr) {
+    if (!settings_.IsSet("rope_factor")) {
       remarks_.notes.push_back(
           fmt::format("sim.v4.yarn: rope_factor is {}, as released; base.yml's {} is another "
                       "model's",

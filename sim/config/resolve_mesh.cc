@@ -61,7 +61,7 @@ std::string BlamedKey(const Settings& settings, const Network& network,
   int best = -1;
   for (const AxisSize& axis : sizes) {
     const Setting* setting = settings.Find(axis.key);
-    if (setting == nullptr || axis.size == 1) continue;
+    if (!settings.IsSet(axis.key) || axis.size == 1) continue;
     const int argument = setting->value_at.source->argument;
     if (argument >= best) {
       best = argument;
@@ -115,7 +115,7 @@ bool CheckOneFree(const Settings& settings, const std::vector<AxisSize>& sizes,
   if (free.size() < 2) return true;
   // Blame a key that was set, not a default.
   std::stable_partition(free.begin(), free.end(),
-                        [&](const std::string& key) { return settings.Find(key) == nullptr; });
+                        [&](const std::string& key) { return !settings.IsSet(key); });
   Diagnostic& error = diagnostics.Error(
       settings.ValueAt(free.back()),
       fmt::format("{} is -1, but only one axis can take what is left", free.back()));

@@ -54,10 +54,6 @@ class ModelResolver : SettingReader {
   void ReadShape() {
     config_.model_name = settings_.Text("model_name");
     config_.decoder_block = settings_.Text("decoder_block");
-    if (config_.decoder_block != "llama2" && !IsV4()) {
-      Unsupported("decoder_block", "llama2 and deepseek4");
-    }
-    if (settings_.Text("hardware") != "tpu") Unsupported("hardware", "tpu");
     config_.emb_dim = Bounded("base_emb_dim", 1);
     config_.num_query_heads = Bounded("base_num_query_heads", 1);
     config_.num_kv_heads = Bounded("base_num_kv_heads", 1);
@@ -143,7 +139,7 @@ class ModelResolver : SettingReader {
                   int64_t outer) {
     const int64_t length = config_.max_target_length;
     if (std::min(outer, length) % std::min(inner, length) == 0) return;
-    const bool blame_inner = settings_.Find(inner_key) != nullptr;
+    const bool blame_inner = settings_.IsSet(inner_key);
     Error(blame_inner ? inner_key : outer_key,
           fmt::format("{} {} does not divide {} {}", inner_key, inner, outer_key, outer));
   }

@@ -1,7 +1,9 @@
 #include "sim/config/scenario.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
@@ -35,24 +37,90 @@ void ReadCompileFlags(const Settings& settings, Diagnostics& diagnostics,
   }
 }
 
-// Keys set to something this program does not follow: refused ones are diagnostics, the others
-// are returned as "key: value".
-std::vector<std::string> CheckUses(const Settings& settings, Diagnostics& diagnostics) {
-  std::vector<std::string> not_modelled;
+// Whether anything here builds such models, for such machines.
+void CheckStack(const Settings& settings, Diagnostics& diagnostics) {
+  const auto refuse = [&](std::string_view key, std::string_view built) -> Diagnostic& {
+    Diagnostic& error = diagnostics.Unsupported(
+        settings.ValueAt(key), fmt::format("{}: {} is not built here", key, settings.Text(key)));
+    error.help = fmt::format("built here: {}", built);
+    return error;
+  };
+  if (settings.Text("hardware") != "tpu") refuse("hardware", "tpu");
   const std::string stack = settings.Text("decoder_block");
+  if (stack == "llama2" || stack == "deepseek4") return;
+  Diagnostic& error = refuse("decoder_block", "llama2 and deepseek4");
+  if (!settings.IsSet("model_name")) return;
+  Diagnostic::Note& note = error.notes.emplace_back();
+  note.where = settings.ValueAt("model_name");
+  note.text = fmt::format("model_name is {} here", settings.Text("model_name"));
+}
+
+// "a, b, c and 4 more".
+std::string ListNames(const std::vector<std::string_view>& names, size_t most) {
+  const size_t shown = std::min(most, names.size());
+  std::string text = fmt::format(
+      "{}", fmt::join(names.begin(), names.begin() + static_cast<int64_t>(shown), ", "));
+  if (shown < names.size()) text += fmt::format(" and {} more", names.size() - shown);
+  return text;
+}
+
+std::string KeyAndValue(std::string_view name, const YamlNode& value) {
+  constexpr size_t kLongest = 200;
+  return fmt::format("{}: {}", name, Clip(value.ToFlow(), kLongest));
+}
+
+// Keys set to something this program does not follow: refused ones are diagnostics, those that may
+// matter are listed as not modelled, the others are named in one note.
+void CheckUses(const Settings& settings, Diagnostics& diagnostics, Scenario& scenario) {
+  const std::string stack = settings.Text("decoder_block");
+  std::vector<std::string_view> neutral;
   for (const KeySpec& key : AllKeys()) {
     const KeyUse use = key.UseBy(stack);
-    if (use == KeyUse::kModelled || use == KeyUse::kNeutral) continue;
-    if (settings.Find(key.name) == nullptr || settings.IsDefault(key.name)) continue;
-    const std::string text = fmt::format("{}: {}", key.name, settings.Node(key.name).ToFlow());
+    const Setting* setting = settings.Find(key.name);
+    if (use == KeyUse::kModelled || setting == nullptr || settings.IsDefault(key.name)) continue;
+    const std::string text = KeyAndValue(key.name, setting->value);
     if (use == KeyUse::kUnmodelled) {
-      not_modelled.push_back(text);
-    } else {
+      scenario.not_modelled.push_back(text);
+    } else if (use == KeyUse::kRefused) {
       diagnostics.Unsupported(settings.ValueAt(key.name),
                               fmt::format("{} asks for something that is not built here", text));
+    } else if (setting->layer != Layer::kDefault && setting->layer != Layer::kModel) {
+      neutral.push_back(key.name);
     }
   }
-  return not_modelled;
+  if (neutral.empty()) return;
+  scenario.notes.push_back(
+      fmt::format("{} set that cannot change a step: {}",
+                  neutral.size() == 1 ? "1 key is" : fmt::format("{} keys are", neutral.size()),
+                  ListNames(neutral, 40)));
+}
+
+bool IsParallelism(std::string_view key) {
+  return key.ends_with("_parallelism") && (key.starts_with("ici_") || key.starts_with("dcn_"));
+}
+
+// Keys of a newer MaxText: said once for a base.yml, and each by name where something else sets it.
+void CheckForeign(const std::vector<ForeignSetting>& foreign, Diagnostics& diagnostics,
+                  Scenario& scenario) {
+  std::vector<std::string_view> names;
+  for (const ForeignSetting& setting : foreign) {
+    if (IsParallelism(setting.name) && setting.value.text != "1" && setting.value.text != "-1") {
+      diagnostics.Unsupported(
+          setting.name_at,
+          fmt::format("MaxText {} has no mesh axis that {} sizes", kMaxTextCommit, setting.name));
+    } else if (setting.layer == Layer::kDefault) {
+      names.push_back(setting.name);
+    } else {
+      scenario.not_modelled.push_back(KeyAndValue(setting.name, setting.value));
+    }
+  }
+  if (names.empty()) return;
+  const std::string file = foreign.front().name_at.source->name;
+  scenario.warnings.push_back(fmt::format(
+      "{}: {} of its keys are unknown to MaxText {}, which is followed here, and not modelled: {}",
+      file, names.size(), kMaxTextCommit, ListNames(names, 6)));
+  scenario.not_modelled.push_back(fmt::format("keys of {} that MaxText {} lacks: {}", file,
+                                              kMaxTextCommit, ListNames(names, 100)));
 }
 
 SimSettings ReadSim(const Settings& settings) {
@@ -108,7 +176,7 @@ std::vector<ResolvedKey> ListKeys(const Settings& settings, const Scenario& scen
     const Setting* setting = settings.Find(key.name);
     ResolvedKey& out = keys.emplace_back();
     out.name = key.name;
-    out.is_default = setting == nullptr;
+    out.is_default = !settings.IsSet(key.name) && settings.IsDefault(key.name);
     out.value = setting == nullptr ? std::string(key.fallback) : setting->value.ToFlow();
     out.origin = setting == nullptr ? "base.yml" : setting->value_at.ToText();
     if (const auto found = filled.find(out.name); found != filled.end()) {
@@ -147,15 +215,22 @@ std::string Scenario::XlaFlag(const std::string& name, const std::string& fallba
   return value;
 }
 
-StatusOr<Scenario> LoadScenario(const std::vector<std::string>& arguments) {
+StatusOr<Scenario> LoadScenario(const std::vector<std::string>& arguments,
+                                const Environment& environment) {
   Diagnostics diagnostics;
-  SourceContents contents = ReadSources(arguments, diagnostics);
+  SourceContents contents = ReadSources(arguments, environment, diagnostics);
   SW_RETURN_IF_ERROR(diagnostics.ToStatus());
 
   Scenario scenario;
   scenario.warnings = std::move(contents.warnings);
+  scenario.notes = std::move(contents.notes);
   const Settings settings(std::move(contents.settings), diagnostics, scenario.warnings);
-  scenario.not_modelled = CheckUses(settings, diagnostics);
+  // A stack that is not built has keys that nothing below understands.
+  CheckStack(settings, diagnostics);
+  SW_RETURN_IF_ERROR(diagnostics.ToStatus());
+  CheckUses(settings, diagnostics, scenario);
+  CheckForeign(contents.foreign, diagnostics, scenario);
+  SW_RETURN_IF_ERROR(diagnostics.ToStatus());
   std::optional<AxisRules> axes = ResolveAxisRules(settings, diagnostics, scenario.warnings);
   std::optional<ResolvedMesh> mesh;
   if (axes.has_value()) mesh = ResolveMesh(settings, *axes, diagnostics);
@@ -172,7 +247,7 @@ StatusOr<Scenario> LoadScenario(const std::vector<std::string>& arguments) {
 
   scenario.warnings.insert(scenario.warnings.end(), remarks.warnings.begin(),
                            remarks.warnings.end());
-  scenario.notes = std::move(remarks.notes);
+  scenario.notes.insert(scenario.notes.end(), remarks.notes.begin(), remarks.notes.end());
   scenario.sim = ReadSim(settings);
   scenario.per_device_batch_size = settings.Number("per_device_batch_size");
   scenario.keys = ListKeys(settings, scenario, mesh->filled);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/environment.h"
 #include "kernels/base/status.h"
 #include "model/ir/mesh.h"
 #include "model/ir/model_config.h"
@@ -66,12 +67,16 @@ struct Scenario {
   std::string XlaFlag(const std::string& name, const std::string& fallback) const;
 };
 
-// Resolves files and key=value arguments, in the order given, into a scenario. A file is a MaxText
-// yml, or a scenario file with top-level `maxtext:`, `xla_flags:` and `sim:`; a name that is no
-// file may be a built-in scenario ("IW-07", "configs/scenarios/IW-07.yml"). On failure the message
+// Resolves files and key=value arguments, in the order given, into a scenario. A file is one of
+// MaxText's ymls (base.yml, values on top of one, models/*.yml), a scenario file with top-level
+// `maxtext:`, `xla_flags:` and `sim:`, or a sim.yml with `schema: 1` and sim.* keys; "-" is
+// standard input, and a name that is no file may be a built-in scenario ("IW-07",
+// "configs/scenarios/IW-07.yml"). On failure the message
 // holds every diagnostic, one "file:line:col: error: ..." block each: InvalidArgument for mistakes,
 // IoError for files that cannot be read, Unimplemented for what is legal but not built.
-StatusOr<Scenario> LoadScenario(const std::vector<std::string>& arguments);
+// M_<KEY> in `environment` sets a key as for MaxText.
+StatusOr<Scenario> LoadScenario(const std::vector<std::string>& arguments,
+                                const Environment& environment = {});
 
 // Ids of the built-in scenarios, in order.
 std::vector<std::string> BuiltInScenarios();

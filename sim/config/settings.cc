@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <utility>
 
 #include "kernels/base/check.h"
@@ -55,37 +56,89 @@ Location DefaultLocation() {
   return {.source = source};
 }
 
+namespace {
+
+// A key's winner in each layer that sets it.
+using Winners = std::array<const Setting*, static_cast<size_t>(Layer::kEnvironment) + 1>;
+
+class LayerCheck {
+ public:
+  LayerCheck(const Winners& winners, bool override_model, Diagnostics& diagnostics,
+             std::vector<std::string>& warnings)
+      : winners_(winners),
+        override_model_(override_model),
+        diagnostics_(diagnostics),
+        warnings_(warnings) {}
+
+  void Run() const {
+    const Setting* file = Of(Layer::kFile);
+    const Setting* model = Of(Layer::kModel);
+    const Setting* argument = Of(Layer::kArgument);
+    const Setting* variable = Of(Layer::kEnvironment);
+    if (file != nullptr && model != nullptr && argument == nullptr &&
+        !SameValue(file->value, model->value)) {
+      warnings_.push_back(fmt::format("{}: {}: {} is overridden by {}: {}", file->value_at.ToText(),
+                                      file->spec().name, Clip(file->value.ToFlow(), 100),
+                                      model->value_at.ToText(), Clip(model->value.ToFlow(), 100)));
+    }
+    if (variable != nullptr && argument != nullptr) {
+      Conflict(*variable, *argument, "is set by the command line too").help =
+          "MaxText takes a key from one of the two";
+    } else if (variable != nullptr && model != nullptr && !override_model_) {
+      Conflict(*variable, *model, "is set by the model file too").help =
+          "override_model_config=true lets this value win";
+    }
+    if (argument != nullptr && model != nullptr && !override_model_ &&
+        !SameValue(argument->value, model->value)) {
+      Conflict(*argument, *model, "is set by the model file to another value").help =
+          "override_model_config=true lets this value win";
+    }
+  }
+
+ private:
+  const Setting* Of(Layer layer) const { return winners_.at(static_cast<size_t>(layer)); }
+
+  Diagnostic& Conflict(const Setting& setting, const Setting& other, std::string_view what) const {
+    Diagnostic& error =
+        diagnostics_.Error(setting.value_at, fmt::format("{} {}", setting.spec().name, what));
+    Diagnostic::Note& note = error.notes.emplace_back();
+    note.where = other.value_at;
+    note.text = fmt::format("{} is {} here", other.spec().name, Clip(other.value.ToFlow(), 100));
+    return error;
+  }
+
+  const Winners& winners_;
+  bool override_model_;
+  Diagnostics& diagnostics_;
+  std::vector<std::string>& warnings_;
+};
+
+}  // namespace
+
 Settings::Settings(std::vector<Setting> all, Diagnostics& diagnostics,
                    std::vector<std::string>& warnings)
     : all_(std::move(all)), winner_(AllKeys().size(), -1) {
-  for (int i = 0; i < static_cast<int>(all_.size()); ++i) winner_[all_[i].key] = i;
-  const bool override_model = Flag("override_model_config");
-  std::vector<int> below(AllKeys().size(), -1);
+  std::vector<Winners> winners(AllKeys().size(), Winners{});
+  std::vector<int> set;  // keys, in the order of their first setting
   for (int i = 0; i < static_cast<int>(all_.size()); ++i) {
-    const Setting& setting = all_[i];
-    const int lower = std::exchange(below[setting.key], i);
-    if (lower < 0 || IsMerged(setting.spec())) continue;
-    const Setting& other = all_[lower];
-    if (SameValue(setting.value, other.value)) continue;
-    const std::string_view name = setting.spec().name;
-    if (setting.layer == Layer::kModel && other.layer == Layer::kFile) {
-      warnings.push_back(fmt::format("{}: {}: {} is overridden by {}: {}", other.value_at.ToText(),
-                                     name, other.value.ToFlow(), setting.value_at.ToText(),
-                                     setting.value.ToFlow()));
-    } else if (setting.layer == Layer::kArgument && other.layer == Layer::kModel &&
-               !override_model) {
-      Diagnostic& error = diagnostics.Error(
-          setting.value_at, fmt::format("{} is set by the model file to another value", name));
-      error.notes.push_back(
-          {other.value_at, fmt::format("{} is {} here", name, other.value.ToFlow())});
-      error.help = "override_model_config=true lets this value win";
-    }
+    if (std::exchange(winner_[all_[i].key], i) < 0) set.push_back(all_[i].key);
+    winners[all_[i].key].at(static_cast<size_t>(all_[i].layer)) = &all_[i];
+  }
+  const bool override_model = Flag("override_model_config");
+  for (const int key : set) {
+    if (IsMerged(AllKeys()[key])) continue;
+    LayerCheck(winners[key], override_model, diagnostics, warnings).Run();
   }
 }
 
 const Setting* Settings::Find(std::string_view key) const {
   const int winner = winner_[KeyOf(key)];
   return winner < 0 ? nullptr : &all_[winner];
+}
+
+bool Settings::IsSet(std::string_view key) const {
+  const Setting* setting = Find(key);
+  return setting != nullptr && setting->layer != Layer::kDefault;
 }
 
 std::vector<const Setting*> Settings::FindAll(std::string_view key) const {

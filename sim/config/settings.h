@@ -12,9 +12,15 @@
 
 namespace shardwise {
 
-// Rising precedence. MaxText's order: its yml file lies below the model's file, the command line
-// above it; the `maxtext:` part of a scenario file holds what a recipe puts on the command line.
-enum class Layer : uint8_t { kDefault, kFile, kModel, kArgument };
+// Rising precedence, MaxText's order.
+enum class Layer : uint8_t {
+  kDefault,      // a base.yml of the user's, in place of the built-in one
+  kFile,         // a MaxText yml
+  kModel,        // models/<model_name>.yml
+  kPreset,       // a file of custom_mesh_and_rule
+  kArgument,     // the command line; `maxtext:` of a scenario file, which holds a recipe's
+  kEnvironment,  // M_<KEY>
+};
 
 struct Setting {
   int key = 0;  // position in AllKeys()
@@ -31,12 +37,15 @@ bool SameValue(const YamlNode& a, const YamlNode& b);
 class Settings {
  public:
   // Layers in `all` are ordered by Layer, and later entries of a layer win. Reports a key that the
-  // model file and the command line set differently (unless override_model_config), and warns
+  // model file and the command line set differently or that the model file and the environment set
+  // (unless override_model_config), and one that the command line and the environment set. Warns
   // where the model file overrides a MaxText yml.
   Settings(std::vector<Setting> all, Diagnostics& diagnostics, std::vector<std::string>& warnings);
 
   // The winning setting; null: nothing sets the key.
   const Setting* Find(std::string_view key) const;
+  // Whether anything but a base.yml sets it.
+  bool IsSet(std::string_view key) const;
   // Every layer's setting of the key, lowest first.
   std::vector<const Setting*> FindAll(std::string_view key) const;
   // Where the value (or its name) stands; "base.yml" for a default.

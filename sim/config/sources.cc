@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <fstream>
-#include <set>
+#include <utility>
 
-#include "kernels/base/check.h"
 #include "kernels/base/embedded.h"
+#include "sim/config/maxtext_files.h"
 #include "sim/config/scenario.h"
+#include "sim/config/source_file.h"
 
 namespace shardwise {
 namespace {
@@ -20,13 +20,13 @@ constexpr std::array<std::string_view, 9> kScenarioKeys = {
     "compiler", "group", "id", "maxtext", "measured", "notes", "sim", "source", "xla_flags"};
 // A file whose map has one of these is a scenario; a MaxText yml has none.
 constexpr std::array<std::string_view, 3> kScenarioMarks = {"maxtext", "sim", "xla_flags"};
-constexpr int kMaxBaseConfigs = 16;
-
-Location At(const SourcePtr& source, const YamlNode& node) {
-  const int length = node.IsScalar() && !node.quoted ? static_cast<int>(node.text.size()) : 1;
-  return {
-      .source = source, .line = node.line, .column = node.column, .length = std::max(1, length)};
-}
+// What a sim.yml has besides the keys of `shardwise keys sim`.
+constexpr std::string_view kSchema = "schema", kSweep = "sweep";
+constexpr int64_t kSchemaVersion = 1;
+constexpr std::string_view kVariablePrefix = "M_";
+// MaxText looks at these before it looks at the environment.
+constexpr std::array<std::string_view, 4> kReadBeforeVariables = {
+    "base_config", "model_name", "override_logical_axis_rules", "override_model_config"};
 
 // The whole argument of a file name.
 Location WholeArgument(int number, std::string_view argument) {
@@ -48,133 +48,134 @@ std::vector<std::string_view> ScenarioIds() {
   return ids;
 }
 
-// Text of a file on disk, little more than may be read at most; nullopt after a diagnostic.
-std::optional<std::string> ReadFile(const std::string& path, const Location& named,
-                                    Diagnostics& diagnostics) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
-    diagnostics.CannotRead(named, fmt::format("{} is a directory", Quote(path)));
-    return std::nullopt;
-  }
-  std::ifstream file(path, std::ios::binary);
-  std::string text;
-  std::array<char, 16384> chunk;
-  while (file && text.size() <= kMaxYamlBytes) {
-    file.read(chunk.data(), chunk.size());
-    text.append(chunk.data(), static_cast<size_t>(file.gcount()));
-  }
-  if (!file.is_open() || file.bad()) {
-    diagnostics.CannotRead(named, fmt::format("cannot read {}", Quote(path)));
-    return std::nullopt;
-  }
-  return text;
+// A key and a value in one line of text; nullopt after a diagnostic.
+std::optional<Entry> ParseAssignment(const SourcePtr& source, std::string name,
+                                     Diagnostics& diagnostics) {
+  const std::string_view text = source->text;
+  const size_t equals = text.find('=');
+  const Location value_at = {.source = source,
+                             .line = 1,
+                             .column = static_cast<int>(equals) + 2,
+                             .length = static_cast<int>(text.size() - equals - 1)};
+  std::optional<YamlNode> value = ParseYaml(text.substr(equals + 1), value_at, diagnostics);
+  if (!value.has_value()) return std::nullopt;
+  // key= sets an empty value, not an empty map.
+  if (equals + 1 == text.size()) value->kind = YamlNode::Kind::kScalar;
+  const Location name_at = {
+      .source = source, .line = 1, .column = 1, .length = static_cast<int>(equals)};
+  return Entry{std::move(name), name_at, *std::move(value), value_at};
 }
 
 class Reader {
  public:
-  explicit Reader(Diagnostics& diagnostics) : diagnostics_(diagnostics) {}
+  explicit Reader(Diagnostics& diagnostics)
+      : diagnostics_(diagnostics),
+        sink_(diagnostics),
+        maxtext_(sink_, diagnostics, contents_.notes) {}
 
-  void ReadArgument(int number, const std::string& argument) {
-    if (IsAssignment(argument)) {
-      ReadAssignment(number, argument);
-    } else {
-      ReadFileArgument(number, argument);
+  // Files come first: the user's base.yml says what a key is.
+  void ReadArguments(const std::vector<std::string>& arguments) {
+    for (const bool assignments : {false, true}) {
+      for (size_t i = 0; i < arguments.size(); ++i) {
+        if (IsAssignment(arguments[i]) != assignments) continue;
+        const int number = static_cast<int>(i) + 1;
+        sink_.SetArgument(number);
+        if (assignments) {
+          const SourcePtr source = ArgumentSource(number, arguments[i]);
+          Keep(
+              ParseAssignment(source, arguments[i].substr(0, arguments[i].find('=')), diagnostics_),
+              Layer::kArgument);
+        } else {
+          ReadFileArgument(number, arguments[i]);
+        }
+      }
     }
   }
 
-  // After all arguments: the layers in order, with the model's file between them.
-  SourceContents Finish() {
-    const Setting* model = nullptr;
-    for (const std::vector<Setting>* layer : {&file_, &argument_}) {
-      for (const Setting& setting : *layer) {
-        if (setting.spec().name == "model_name") model = &setting;
-      }
+  // MaxText's M_<KEY>.
+  void ReadEnvironment(const Environment& environment) {
+    for (auto variable = environment.lower_bound(kVariablePrefix);
+         variable != environment.end() && variable->first.starts_with(kVariablePrefix);
+         ++variable) {
+      std::string name = variable->first.substr(kVariablePrefix.size());
+      const bool is_key = std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+      });
+      if (name.empty() || !is_key) continue;
+      for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      ReadVariable(VariableSource(variable->first, variable->second), std::move(name));
     }
-    contents_.settings = std::move(file_);
-    if (model != nullptr) ReadModel(*model);
-    std::move(argument_.begin(), argument_.end(), std::back_inserter(contents_.settings));
+  }
+
+  SourceContents Finish() {
+    maxtext_.ReadModel();
+    maxtext_.ReadPreset();
+    contents_.settings = sink_.TakeSettings();
+    contents_.foreign = sink_.TakeForeign();
+    contents_.warnings = sink_.TakeWarnings();
     return std::move(contents_);
   }
 
  private:
-  void ReadAssignment(int number, std::string_view argument) {
-    const size_t equals = argument.find('=');
-    const SourcePtr source = ArgumentSource(number, argument);
-    const int value_column = static_cast<int>(equals) + 2;
-    const Location value_at = {.source = source,
-                               .line = 1,
-                               .column = value_column,
-                               .length = static_cast<int>(argument.size() - equals - 1)};
-    std::optional<YamlNode> value = ParseYaml(argument.substr(equals + 1), value_at, diagnostics_);
-    if (!value.has_value()) return;
-    // key= sets an empty value, not an empty map.
-    if (equals + 1 == argument.size()) value->kind = YamlNode::Kind::kScalar;
-    const Location name_at = {
-        .source = source, .line = 1, .column = 1, .length = static_cast<int>(equals)};
-    AddSetting(argument.substr(0, equals), name_at, *std::move(value), value_at, Layer::kArgument);
+  void Keep(std::optional<Entry> entry, Layer layer) {
+    if (entry.has_value()) sink_.Add(*std::move(entry), layer);
+  }
+
+  void ReadVariable(const SourcePtr& source, std::string name) {
+    const int key = FindKey(name);
+    std::optional<Entry> entry = ParseAssignment(source, std::move(name), diagnostics_);
+    if (!entry.has_value()) return;
+    if (key >= 0 && std::find(kReadBeforeVariables.begin(), kReadBeforeVariables.end(),
+                              entry->name) != kReadBeforeVariables.end()) {
+      diagnostics_
+          .Error(entry->name_at,
+                 fmt::format("MaxText reads {} before it reads the environment", entry->name))
+          .help = fmt::format("put {}=... on the command line", entry->name);
+    } else if (key >= 0 && !entry->value.IsScalar()) {
+      diagnostics_.Error(entry->value_at, "MaxText reads no list or map from the environment");
+    } else {
+      Keep(std::move(entry), Layer::kEnvironment);
+    }
   }
 
   void ReadFileArgument(int number, const std::string& argument) {
     const Location named = WholeArgument(number, argument);
     std::error_code error;
-    if (std::filesystem::exists(argument, error)) {
-      if (const auto text = ReadFile(argument, named, diagnostics_)) ReadText(argument, *text, 0);
+    if (argument == "-" || std::filesystem::exists(argument, error)) {
+      if (const auto text = ReadSourceFile(argument, named, diagnostics_)) {
+        ReadText(argument == "-" ? "<standard input>" : argument, *text, named);
+      }
       return;
     }
     for (const std::string& path : {argument, std::string(kScenarioFolder) + argument,
                                     std::string(kScenarioFolder) + argument + ".yml"}) {
       if (const auto text = FindEmbedded(path); text.has_value() && path.ends_with(".yml")) {
-        ReadText(path, *text, 0);
+        ReadText(path, *text, named);
         return;
       }
     }
-    if (IsBuiltInBase(argument)) return;
+    if (MaxTextFiles::IsBuiltInBase(argument)) {
+      contents_.notes.push_back(
+          fmt::format("{}: there is no {}; base.yml is MaxText {}'s, built in", named.ToText(),
+                      Quote(argument), kMaxTextCommit));
+      return;
+    }
     Diagnostic& missing = diagnostics_.CannotRead(
         named, fmt::format("no file and no built-in scenario is called {}", Quote(argument)));
     missing.hint = SuggestName(argument, ScenarioIds());
   }
 
-  // Recipes name MaxText's base.yml, whose values are built in.
-  static bool IsBuiltInBase(const std::string& path) {
-    return std::filesystem::path(path).filename() == "base.yml";
-  }
-
-  void ReadText(const std::string& name, std::string_view text, int depth) {
+  void ReadText(const std::string& name, std::string_view text, const Location& named) {
     const SourcePtr source = FileSource(name, text);
-    const std::optional<YamlNode> root =
-        ParseYaml(source->text, {.source = source, .line = 1, .column = 1}, diagnostics_);
+    const std::optional<YamlNode> root = ParseMap(source, diagnostics_);
     if (!root.has_value()) return;
-    if (!root->IsMap()) {
-      diagnostics_.Error(At(source, *root), "expected 'key: value' lines");
-      return;
-    }
-    const bool scenario = std::any_of(kScenarioMarks.begin(), kScenarioMarks.end(),
-                                      [&](auto mark) { return root->Find(mark) != nullptr; });
-    if (scenario) {
+    if (std::any_of(kScenarioMarks.begin(), kScenarioMarks.end(),
+                    [&](auto mark) { return root->Find(mark) != nullptr; })) {
       ReadScenario(source, *root);
+    } else if (const YamlNode* schema = root->Find(kSchema)) {
+      ReadSimFile(source, *root, *schema);
     } else {
-      if (const YamlNode* base = root->Find("base_config")) {
-        ReadBaseConfig(name, At(source, *base), *base, depth);
-      }
-      AddMap(source, *root, "", Layer::kFile);
-    }
-  }
-
-  void ReadBaseConfig(const std::string& name, const Location& at, const YamlNode& base,
-                      int depth) {
-    if (!base.IsScalar() || base.IsNull()) return;
-    if (depth == kMaxBaseConfigs) {
-      diagnostics_.Error(
-          at, fmt::format("more than {} files deep; is base_config circular?", kMaxBaseConfigs));
-      return;
-    }
-    const std::string path =
-        (std::filesystem::path(name).parent_path() / base.text).lexically_normal().string();
-    std::error_code error;
-    if (std::filesystem::exists(path, error)) {
-      if (const auto text = ReadFile(path, at, diagnostics_)) ReadText(path, *text, depth + 1);
-    } else if (!IsBuiltInBase(base.text)) {
-      diagnostics_.CannotRead(at, fmt::format("cannot read {}", Quote(path)));
+      maxtext_.Read(name, source, *root, named);
     }
   }
 
@@ -183,7 +184,7 @@ class Reader {
       const std::string& name = root.keys[i].text;
       const YamlNode& value = root.children[i];
       if (name == "maxtext" || name == "sim") {
-        ReadSection(source, root.keys[i], value, name == "sim" ? "sim." : "");
+        ReadSection(source, root.keys[i], value);
       } else if (name == "xla_flags") {
         ReadXlaFlags(source, value);
       } else if (name == "id") {
@@ -193,34 +194,57 @@ class Reader {
       } else if (std::find(kScenarioKeys.begin(), kScenarioKeys.end(), name) ==
                  kScenarioKeys.end()) {
         Diagnostic& error =
-            diagnostics_.Error(At(source, root.keys[i]),
+            diagnostics_.Error(NodeAt(source, root.keys[i]),
                                fmt::format("unknown key {} in a scenario file", Quote(name)));
-        error.hint = SuggestName(name, kScenarioKeys);
+        error.hint = diagnostics_.Suggest(name, kScenarioKeys);
         if (FindKey(name) >= 0) error.help = "MaxText keys of a scenario file stand under maxtext:";
       }
     }
   }
 
-  void ReadSection(const SourcePtr& source, const YamlNode& name, const YamlNode& value,
-                   std::string_view prefix) {
-    if (value.IsMap()) {
-      AddMap(source, value, prefix, Layer::kArgument);
-    } else if (!value.IsNull()) {
-      diagnostics_.Error(At(source, value), fmt::format("{} expects a map", Quote(name.text)));
+  void ReadSection(const SourcePtr& source, const YamlNode& name, const YamlNode& value) {
+    if (!value.IsMap()) {
+      if (value.IsNull()) return;
+      diagnostics_.Error(NodeAt(source, value), fmt::format("{} expects a map", Quote(name.text)));
+    } else if (name.text == "sim") {
+      sink_.AddNested(source, value, "sim.");
+    } else {
+      sink_.AddMap(source, value, Layer::kArgument);
     }
+  }
+
+  // Our own file, for what MaxText has no word for.
+  void ReadSimFile(const SourcePtr& source, const YamlNode& root, const YamlNode& schema) {
+    if (schema.AsInt() != kSchemaVersion) {
+      diagnostics_.Error(NodeAt(source, schema),
+                         fmt::format("this program reads schema {} of sim.yml", kSchemaVersion));
+      return;
+    }
+    YamlNode keys;
+    keys.kind = YamlNode::Kind::kMap;
+    for (size_t i = 0; i < root.keys.size(); ++i) {
+      if (root.keys[i].text == kSweep) {
+        contents_.sweep = root.children[i];
+        contents_.sweep_source = source;
+      } else if (root.keys[i].text != kSchema) {
+        keys.keys.push_back(root.keys[i]);
+        keys.children.push_back(root.children[i]);
+      }
+    }
+    sink_.AddNested(source, keys, "sim.");
   }
 
   void ReadXlaFlags(const SourcePtr& source, const YamlNode& flags) {
     if (flags.IsNull()) return;
     if (!flags.IsSequence()) {
-      diagnostics_.Error(At(source, flags), "xla_flags expects a list");
+      diagnostics_.Error(NodeAt(source, flags), "xla_flags expects a list");
       return;
     }
     for (const YamlNode& flag : flags.children) {
       if (!flag.IsScalar() || !flag.text.starts_with("--") || flag.text.size() == 2) {
-        diagnostics_.Error(At(source, flag), "an XLA flag is written --name=value");
+        diagnostics_.Error(NodeAt(source, flag), "an XLA flag is written --name=value");
       } else {
-        contents_.xla_flags.emplace_back(flag.text, At(source, flag));
+        contents_.xla_flags.emplace_back(flag.text, NodeAt(source, flag));
       }
     }
   }
@@ -230,75 +254,17 @@ class Reader {
       const YamlNode* value = measured.Find(number);
       if (value == nullptr || value->IsNull()) continue;
       if (const auto seconds = value->AsDouble(); !seconds.has_value() || !(*seconds > 0)) {
-        diagnostics_.Error(At(source, *value),
+        diagnostics_.Error(NodeAt(source, *value),
                            fmt::format("measured.{} expects a positive number", number));
       }
     }
     contents_.measured = measured;
   }
 
-  void AddMap(const SourcePtr& source, const YamlNode& map, std::string_view prefix, Layer layer) {
-    for (size_t i = 0; i < map.keys.size(); ++i) {
-      AddSetting(std::string(prefix) + map.keys[i].text, At(source, map.keys[i]), map.children[i],
-                 At(source, map.children[i]), layer);
-    }
-  }
-
-  void AddSetting(std::string_view name, const Location& name_at, YamlNode value,
-                  const Location& value_at, Layer layer) {
-    int key = FindKey(name);
-    if (const std::string_view renamed = RenamedKey(name); key < 0 && !renamed.empty()) {
-      key = FindKey(renamed);
-      contents_.warnings.push_back(
-          fmt::format("{}: {} is read as {}, MaxText's name", name_at.ToText(), name, renamed));
-    }
-    if (key < 0) {
-      Diagnostic& error = diagnostics_.Error(name_at, fmt::format("unknown key {}", Quote(name)));
-      error.hint = SuggestName(name, AllKeyNames());
-      return;
-    }
-    const KeySpec& spec = AllKeys()[key];
-    if (const std::optional<std::string> problem = CheckValue(spec, value)) {
-      Diagnostic& error = diagnostics_.Error(value_at, *problem);
-      if (!spec.Allows("enum") || !value.IsScalar()) return;
-      const std::vector<std::string_view> choices = spec.Choices();
-      error.hint = SuggestName(value.text, choices);
-      if (error.hint.empty() && choices.size() <= 12) error.help = ChoicesText(choices);
-      return;
-    }
-    std::vector<Setting>& list = layer == Layer::kArgument ? argument_
-                                 : layer == Layer::kFile   ? file_
-                                                           : contents_.settings;
-    list.push_back({key, std::move(value), name_at, value_at, layer});
-  }
-
-  static std::string ChoicesText(const std::vector<std::string_view>& choices) {
-    std::string text = "legal values:";
-    for (std::string_view choice : choices)
-      text += choice.empty() ? " ''" : fmt::format(" {}", choice);
-    return text;
-  }
-
-  void ReadModel(const Setting& name) {
-    if (name.value.IsNull() || name.value.text == "default") return;
-    const std::string path = fmt::format("{}{}.yml", kModelFolder, name.value.text);
-    const auto text = FindEmbedded(path);
-    if (!text.has_value()) {
-      Diagnostic& error = diagnostics_.Unsupported(
-          name.value_at, fmt::format("model {} is not built here", Quote(name.value.text)));
-      error.help = "models:";
-      for (std::string_view model : BuiltModels()) error.help += fmt::format(" {}", model);
-      return;
-    }
-    const SourcePtr source = FileSource(path, *text);
-    const std::optional<YamlNode> root =
-        ParseYaml(source->text, {.source = source, .line = 1, .column = 1}, diagnostics_);
-    if (root.has_value()) AddMap(source, *root, "", Layer::kModel);
-  }
-
   Diagnostics& diagnostics_;
   SourceContents contents_;
-  std::vector<Setting> file_, argument_;
+  SettingSink sink_;
+  MaxTextFiles maxtext_;
 };
 
 }  // namespace
@@ -320,11 +286,11 @@ bool IsAssignment(std::string_view argument) {
          });
 }
 
-SourceContents ReadSources(const std::vector<std::string>& arguments, Diagnostics& diagnostics) {
+SourceContents ReadSources(const std::vector<std::string>& arguments,
+                           const Environment& environment, Diagnostics& diagnostics) {
   Reader reader(diagnostics);
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    reader.ReadArgument(static_cast<int>(i) + 1, arguments[i]);
-  }
+  reader.ReadArguments(arguments);
+  reader.ReadEnvironment(environment);
   return reader.Finish();
 }
 

@@ -1,5 +1,5 @@
-// From command-line arguments to layers of settings: finds and reads files, follows base_config,
-// and tells MaxText ymls from scenario files.
+// From command-line arguments and environment to layers of settings: finds and reads files, follows
+// base_config, and tells MaxText ymls from scenario files and from our own sim.yml.
 #pragma once
 
 #include <string>
@@ -7,22 +7,29 @@
 #include <utility>
 #include <vector>
 
-#include "sim/config/settings.h"
+#include "kernels/base/environment.h"
+#include "sim/config/setting_sink.h"
 
 namespace shardwise {
 
 // What all arguments say, before any layer wins.
 struct SourceContents {
   std::vector<Setting> settings;                            // ordered by layer, then by argument
+  std::vector<ForeignSetting> foreign;                      // of a newer MaxText, in the order read
   std::vector<std::pair<std::string, Location>> xla_flags;  // in the order given
   std::string id;                                           // of the last scenario file
   YamlNode measured;                                        // likewise
+  YamlNode sweep;                                           // `sweep:` of the last sim.yml
+  SourcePtr sweep_source;                                   // null: there is none
   std::vector<std::string> warnings;
+  std::vector<std::string> notes;
 };
 
-// Reads every argument (a file, the name of a built-in scenario, or key=value) and the model's
-// file. Mistakes are added to `diagnostics`; the result is complete only if there are none.
-SourceContents ReadSources(const std::vector<std::string>& arguments, Diagnostics& diagnostics);
+// Reads every argument (a file, "-" for standard input, the name of a built-in scenario, or
+// key=value), the model's file and the M_ variables of the environment. Mistakes are added to
+// `diagnostics`; the result is complete only if there are none.
+SourceContents ReadSources(const std::vector<std::string>& arguments,
+                           const Environment& environment, Diagnostics& diagnostics);
 
 // Whether an argument is key=value and not a file name.
 bool IsAssignment(std::string_view argument);

@@ -65,11 +65,26 @@ bool IsPlainSafe(std::string_view text) {
          text.find(": ") == std::string_view::npos && text.back() != ':' && text.back() != ' ';
 }
 
+// In double quotes, so that line breaks survive.
+std::string Escaped(std::string_view text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (c == '\n' || c == '\t') {
+      out += c == '\n' ? "\\n" : "\\t";
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
 std::string Quoted(std::string_view text) {
+  if (text.find_first_of("\n\t") != std::string_view::npos) return Escaped(text);
   std::string out = "'";
   for (char c : text) {
     if (c == '\'') out += '\'';
-    out += c == '\n' ? ' ' : c;
+    out += c;
   }
   return out + "'";
 }

@@ -122,14 +122,14 @@ RC_GTEST_PROP(YamlProperty, DoublesRoundTrip, (double value)) {
 
 // Random trees of printable text survive ToFlow and ParseYaml.
 rc::Gen<YamlNode> GenTree(int depth) {
-  const auto scalar = rc::gen::map(
-      rc::gen::container<std::string>(rc::gen::elementOf(std::string("ab01 _-:,[]{}#'\"%&*!|.~"))),
-      [](const std::string& text) {
-        YamlNode node;
-        node.text = text;
-        node.quoted = true;
-        return node;
-      });
+  const auto scalar = rc::gen::map(rc::gen::container<std::string>(rc::gen::elementOf(
+                                       std::string("ab01 _-:,[]{}#'\"%&*!|.~\n\t\\"))),
+                                   [](const std::string& text) {
+                                     YamlNode node;
+                                     node.text = text;
+                                     node.quoted = true;
+                                     return node;
+                                   });
   if (depth == 0) return scalar;
   const auto sequence = rc::gen::map(
       rc::gen::scale(0.2, rc::gen::container<std::vector<YamlNode>>(GenTree(depth - 1))),
