@@ -9,6 +9,8 @@
 
 #include "reports/format.h"
 #include "reports/trace_slices.h"
+#include "sim/analysis/critical_path.h"
+#include "sim/analysis/memory_curve.h"
 
 namespace shardwise {
 namespace {
@@ -44,9 +46,16 @@ class ViewBuilder {
   explicit ViewBuilder(const Evaluation& evaluation)
       : program_(evaluation.spmd.program),
         result_(evaluation.result),
-        capacities_(result_.pricer->capacities()) {
+        capacities_(result_.pricer->capacities()),
+        path_(FindCriticalPath(result_)) {
+    constexpr int64_t kMemoryPoints = 2000;
+    for (const MemoryPoint& point : MemoryOverStep(evaluation, kMemoryPoints)) {
+      view_.memory.push_back({point.begin, point.total()});
+    }
+    view_.usable_bytes = evaluation.memory.usable_bytes;
     for (int r = 0; r < kResourceCount; ++r) {
-      if (capacities_.per_second[r] > 0 && IsUsed(static_cast<Resource>(r))) resources_.push_back(r);
+      if (capacities_.per_second[r] > 0 && IsUsed(static_cast<Resource>(r)))
+        resources_.push_back(r);
     }
   }
 
@@ -132,8 +141,22 @@ class ViewBuilder {
       entry.name += fmt::format(".{}", slice.kernel);
       AddUse(price, TimeOf(block, slice.kernel), entry);
     }
+    AddPath(slice, block, entry);
     AddAmounts(price, entry);
     return entry;
+  }
+
+  // Why it began when it did, and what it would cost to take longer.
+  void AddPath(const TraceSlice& slice, const BlockTimeline& block, TimelineEntry& entry) const {
+    const KernelPath& path = path_.kernels[slice.block][slice.kernel];
+    const auto begin = [&] {
+      if (path.released_by < 0) return std::string(Name(path.release));
+      return fmt::format("{}: {}.{}", Name(path.release), block.kernels[path.released_by].name,
+                         path.released_by);
+    };
+    entry.critical = path.on_path && !IsWait(slice);
+    entry.details.emplace_back(IsWait(slice) ? "that began after" : "began after", begin());
+    if (!path.on_path) entry.details.emplace_back("slack", FormatTime(path.slack));
   }
 
   void AddShapes(const FusedKernel& kernel, int block, TimelineEntry& entry) const {
@@ -169,8 +192,8 @@ class ViewBuilder {
     if (price.hbm_bytes > 0) details.emplace_back("HBM bytes", FormatBytes(price.hbm_bytes));
     const CollectiveInfo* collective = price.collective.get();
     if (collective == nullptr) return;
-    details.emplace_back("group", fmt::format("{} devices: {}", collective->group,
-                                              collective->topology.ToText()));
+    details.emplace_back(
+        "group", fmt::format("{} devices: {}", collective->group, collective->topology.ToText()));
     details.emplace_back("payload", FormatBytes(collective->bytes.value));
     details.emplace_back("sent by one device", FormatBytes(collective->sent_per_device.value));
     details.emplace_back("runs on", std::string(Name(collective->engine)));
@@ -179,6 +202,7 @@ class ViewBuilder {
   const Program& program_;
   const StepResult& result_;
   const Capacities& capacities_;
+  const CriticalPath path_;
   std::vector<int> resources_;
   std::map<std::tuple<int, int, std::string, std::string>, int> entries_;
   TimelineView view_;

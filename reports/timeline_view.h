@@ -36,11 +36,19 @@ struct TimelineLane {
   std::vector<TimelineViewSlice> slices;  // by begin, outer before inner
 };
 
+// Memory of one device from `begin` to the next point.
+struct TimelineMemory {
+  Duration begin;
+  int64_t bytes = 0;
+};
+
 struct TimelineView {
   Duration total;
   std::vector<TimelineEntry> entries;
   std::vector<TimelineLane> lanes;     // none empty
   std::vector<std::string> resources;  // used by any kernel: "mxu", "hbm", "ici-x"
+  std::vector<TimelineMemory> memory;
+  int64_t usable_bytes = 0;  // of that memory
 };
 
 // At most about `max_slices`; see TraceOptions.

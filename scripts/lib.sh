@@ -21,13 +21,13 @@ packages_of() {
     fail "scripts/packages.txt has no packages in section: $*"
 }
 
+# A package that another one provides (npm, in some builds of nodejs) is not missing.
 missing_packages() {
-  local wanted installed name
-  wanted=$(packages_of "$@")
-  # shellcheck disable=SC2086  # one word per package
-  installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $wanted 2>/dev/null || true)
-  for name in $wanted; do
-    grep -qxF -- "$name installed" <<<"$installed" || printf '%s\n' "$name"
+  local installed name
+  installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}, ${Provides}\n' |
+    sed -n 's/^installed //p' | sed 's/([^)]*)//g; s/ //g' | tr ',' '\n')
+  for name in $(packages_of "$@"); do
+    grep -qxF -- "$name" <<<"$installed" || printf '%s\n' "$name"
   done
 }
 

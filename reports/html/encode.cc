@@ -94,9 +94,9 @@ std::string Base64(std::string_view bytes) {
 std::string Gzip(std::string_view bytes) {
   constexpr int kGzip = 15 + 16;  // largest window, gzip header
   z_stream stream{};
-  SW_CHECK(deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, kGzip, 9, Z_DEFAULT_STRATEGY) ==
-               Z_OK,
-           "zlib has no memory");
+  SW_CHECK(
+      deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, kGzip, 9, Z_DEFAULT_STRATEGY) == Z_OK,
+      "zlib has no memory");
   std::string out(deflateBound(&stream, bytes.size()), '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
   stream.avail_in = static_cast<uInt>(bytes.size());

@@ -34,6 +34,14 @@ std::vector<size_t> ShownColumns(const Table& table, bool wide) {
   return shown;
 }
 
+// As in plain text, but for plain numbers too long to read: "427.4 T".
+std::string ShownText(const Cell& cell, Unit unit) {
+  constexpr double kLong = 1e9;
+  const auto* number = std::get_if<double>(&cell);
+  if (unit != Unit::kNumber || number == nullptr || *number < kLong) return CellText(cell, unit);
+  return FormatRate(*number, "");
+}
+
 const std::string& Heading(const Column& column) {
   return column.label.empty() ? column.id : column.label;
 }
@@ -54,7 +62,9 @@ class TableWriter {
         shown_(ShownColumns(table, options.wide)),
         bar_(FindColumn(table, options.bar)),
         category_(FindColumn(table, options.category)) {
-    for (const std::vector<Cell>& row : table.rows) longest_ = std::max(longest_, Fraction(row));
+    for (const std::vector<Cell>& row : table.rows) {
+      longest_ = options.stacked ? longest_ + Fraction(row) : std::max(longest_, Fraction(row));
+    }
   }
 
   std::string Write(Page& page) {
@@ -108,7 +118,7 @@ class TableWriter {
   }
 
   void AddCell(const Cell& cell, Unit unit) {
-    const std::string text = CellText(cell, unit), exact = CellExact(cell, unit);
+    const std::string text = ShownText(cell, unit), exact = CellExact(cell, unit);
     if (unit == Unit::kText) {
       // A text column may hold numbers; they are shown as they are copied.
       out_ += fmt::format("<td class=\"t\">{}</td>", HtmlEscape(text));
@@ -121,15 +131,18 @@ class TableWriter {
 
   void AddBar(const std::vector<Cell>& row) {
     const std::string category = category_ < 0 ? "" : CellText(row[category_], Unit::kText);
+    const double scale = longest_ > 0 ? 1 / longest_ : 0, from = options_.stacked ? stacked_ : 0;
+    stacked_ += Fraction(row);
     out_ += fmt::format("<td class=\"bar\">{}</td>",
-                        HtmlBar(0, longest_ > 0 ? Fraction(row) / longest_ : 0, category));
+                        HtmlBar(from * scale, (from + Fraction(row)) * scale, category));
   }
 
   const Table& table_;
   const HtmlTableOptions& options_;
   const std::vector<size_t> shown_;
   const int bar_, category_;
-  double longest_ = 0;  // of the fractions
+  double longest_ = 0;  // fraction that takes the whole width
+  double stacked_ = 0;  // sum of the fractions so far
   std::string out_;
 };
 
@@ -139,23 +152,45 @@ std::string HtmlTable(const Table& table, const HtmlTableOptions& options, Page&
   return TableWriter(table, options).Write(page);
 }
 
-std::string CategoryClass(const std::string& category) {
-  constexpr std::array<std::string_view, 15> kOwn = {
-      "matmul", "attention", "norm",       "pointwise", "reduction",
-      "indexing", "layout",  "loss",       "optimizer", "communication",
-      "wait",   "overhead",  "contention", "ideal",     "loop"};
-  // Waits and overheads as causes spell them: "wait all_gather fsdp", "waits: collectives",
-  // "kernel overhead (overhead.op_s)", "contention (hbm)".
+std::string CategoryClass(std::string_view category) {
+  // Those with a colour and a pattern of their own in page/patterns.svg.
+  constexpr std::array<std::string_view, 26> kOwn = {
+      "matmul",          "attention", "norm",      "pointwise",     "reduction", "indexing",
+      "layout",          "loss",      "optimizer", "communication", "wait",      "overhead",
+      "contention",      "ideal",     "loop",      "padding",       "remat",     "parameter",
+      "optimizer_state", "batch",     "residual",  "stacked",       "carry",     "collective",
+      "temporary",       "output"};
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 16> kAlso = {{
+      {"iteration", "loop"},
+      {"step", "loop"},
+      {"clock", "padding"},
+      {"mxu_padding", "padding"},
+      {"mxu_rate", "padding"},
+      {"products_memory", "pointwise"},
+      {"attention_vector", "attention"},
+      {"vector", "pointwise"},
+      {"rematerialisation", "remat"},
+      {"launch", "overhead"},
+      {"kernel overhead", "overhead"},
+      {"waits: collectives", "wait"},
+      {"mxu", "matmul"},
+      {"vpu", "pointwise"},
+      {"hbm", "indexing"},
+      {"dcn", "communication"},
+  }};
   for (const std::string_view name : kOwn) {
-    if (category == name) return "k-" + category;
+    if (category == name) return fmt::format("k-{}", name);
   }
-  if (category.starts_with("wait")) return "k-wait";
-  if (category.starts_with("kernel overhead")) return "k-overhead";
-  if (category.starts_with("contention")) return "k-contention";
-  return "k-other";
+  for (const auto& [name, as] : kAlso) {
+    if (category == name) return fmt::format("k-{}", as);
+  }
+  for (const std::string_view link : {"ici-", "die-to-die", "pcie-"}) {
+    if (category.starts_with(link)) return "k-communication";
+  }
+  return category.starts_with("wait") ? "k-wait" : "k-other";
 }
 
-std::string HtmlBar(double from, double to, const std::string& category) {
+std::string HtmlBar(double from, double to, std::string_view category) {
   return fmt::format(
       "<svg class=\"bar\" width=\"100%\" height=\"12\" aria-hidden=\"true\"><rect "
       "x=\"{:.3f}%\" width=\"{:.3f}%\" height=\"12\" class=\"{}\"/></svg>",

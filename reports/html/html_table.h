@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "reports/html/page.h"
 #include "reports/table.h"
@@ -17,6 +18,7 @@ struct HtmlTableOptions {
   // Id or label of a column of fractions that gets a bar beside it, and of the column whose text is
   // the bar's category; "": none.
   std::string bar = "", category = "";
+  bool stacked = false;  // every bar begins where the one before ended
 };
 
 // The first rows are in the returned text, for paper and for browsers without scripts. Of a long
@@ -24,10 +26,10 @@ struct HtmlTableOptions {
 std::string HtmlTable(const Table& table, const HtmlTableOptions& options, Page& page);
 
 // Class of the colour and pattern of a category, "k-matmul"; "k-other" for what has none of its
-// own. Names of op classes, causes and kinds of waits.
-std::string CategoryClass(const std::string& category);
+// own. Names of op classes, causes, bars of the waterfall and roles of buffers.
+std::string CategoryClass(std::string_view category);
 
 // A horizontal bar from `from` to `to`, fractions of the width it is given.
-std::string HtmlBar(double from, double to, const std::string& category);
+std::string HtmlBar(double from, double to, std::string_view category);
 
 }  // namespace shardwise

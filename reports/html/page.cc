@@ -10,12 +10,6 @@
 namespace shardwise {
 namespace {
 
-std::string_view Asset(std::string_view name) {
-  const auto text = FindEmbedded(fmt::format("reports/html/page/{}", name));
-  SW_CHECK(text.has_value(), "{} is not embedded", name);
-  return *text;
-}
-
 std::string Head(const Page& page, std::string_view script, std::string_view style) {
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
@@ -32,7 +26,7 @@ std::string Head(const Page& page, std::string_view script, std::string_view sty
 std::string Tabs(const Page& page) {
   std::string out = "<nav aria-label=\"Sections\"><div id=\"tabs\">\n";
   for (const PageSection& section : page.sections) {
-    out += fmt::format("<a id=\"tab-{0}\" href=\"#{0}\">{1}</a>\n", HtmlEscape(section.id),
+    out += fmt::format("<a id=\"tab-{0}\" href=\"#s-{0}\">{1}</a>\n", HtmlEscape(section.id),
                        HtmlEscape(section.title));
   }
   return out + "</div></nav>\n";
@@ -40,20 +34,27 @@ std::string Tabs(const Page& page) {
 
 std::string Section(const PageSection& section) {
   return fmt::format(
-      "<section id=\"{0}\" aria-labelledby=\"h-{0}\">\n<h2 id=\"h-{0}\">{1}</h2>\n{2}</section>\n",
+      "<section id=\"s-{0}\" aria-labelledby=\"h-{0}\">\n<h2 "
+      "id=\"h-{0}\">{1}</h2>\n{2}</section>\n",
       HtmlEscape(section.id), HtmlEscape(section.title), section.body);
 }
 
 }  // namespace
 
+std::string_view PageAsset(std::string_view name) {
+  const auto text = FindEmbedded(fmt::format("reports/html/page/{}", name));
+  SW_CHECK(text.has_value(), "{} is not embedded", name);
+  return *text;
+}
+
 std::string RenderPage(const Page& page) {
-  const std::string_view style = Asset("page.css");
+  const std::string_view style = PageAsset("page.css");
   std::string script;
-  for (const std::string_view name : page.scripts) script += Asset(name);
+  for (const std::string_view name : page.scripts) script += PageAsset(name);
 
   std::string out = Head(page, script, style);
   out += "<body>\n<a class=\"skip\" href=\"#main\">Skip to the report</a>\n";
-  out += Asset("patterns.svg");
+  out += PageAsset("patterns.svg");
   out += fmt::format("<header>\n{}</header>\n{}<main id=\"main\" tabindex=\"-1\">\n", page.header,
                      Tabs(page));
   for (const PageSection& section : page.sections) out += Section(section);

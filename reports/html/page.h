@@ -15,13 +15,16 @@ struct PageSection {
 };
 
 struct Page {
-  std::string title;  // plain text
+  std::string title;   // plain text
   std::string header;  // HTML, beside the title
   std::vector<PageSection> sections;
   std::vector<std::string_view> scripts;  // files of reports/html/page, in order
   // Bytes that scripts read: id, content. Packed into the page.
   std::vector<std::pair<std::string, std::string>> data;
 };
+
+// Text of a file of reports/html/page; CHECKs that there is one.
+std::string_view PageAsset(std::string_view name);
 
 std::string RenderPage(const Page& page);
 

@@ -27,9 +27,10 @@ std::string RenderHtml(const Report& report, const TimelineView& timeline) {
   page.title = fmt::format("{} on {} - shardwise", report.model.name, report.machine.topology);
   page.header = HeaderHtml(report);
   page.sections = {{"overview", "Overview", OverviewHtml(report, page)},
-                   {"timeline", "Timeline", TimelineHtml(timeline)},
+                   {"timeline", "Timeline", TimelineHtml(report, timeline, page)},
                    {"memory", "Memory", MemoryHtml(report, page)},
                    {"ops", "Ops", OpsHtml(report, page)},
+                   {"roofline", "Roofline", RooflineHtml(report, page)},
                    {"collectives", "Collectives", CollectivesHtml(report, page)},
                    {"config", "Config", ConfigHtml(report, page)},
                    {"provenance", "Provenance", ProvenanceHtml(report, page)}};

@@ -40,7 +40,7 @@ class Svg {
 
 // A scale from values to coordinates.
 struct Scale {
-  double from = 0, to = 1;  // values
+  double from = 0, to = 1;   // values
   double low = 0, high = 1;  // coordinates of these
   bool logarithmic = false;
 

@@ -29,6 +29,12 @@ class Packer {
     for (const TimelineEntry& entry : view_.entries) Entry(entry);
     Number(view_.lanes.size());
     for (const TimelineLane& lane : view_.lanes) Lane(lane);
+    Number(view_.memory.size());
+    for (const TimelineMemory& point : view_.memory) {
+      Number(point.begin.ps);
+      Number(point.bytes);
+    }
+    Number(view_.usable_bytes);
     std::string out;
     AppendNumber(strings_.size(), out);
     for (const std::string_view text : strings_) {

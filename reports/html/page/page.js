@@ -27,7 +27,7 @@ const shardwise = (() => {
     return parts[0];
   }
   function writeHash() {
-    let hash = "#" + open.id;
+    let hash = "#" + nameOf(open);
     for (const [key, value] of state) hash += `&${key}=${encodeURIComponent(value)}`;
     // Some browsers refuse frequent changes; the page works without.
     try { history.replaceState(null, "", hash); } catch { /* keep the old link */ }
@@ -37,9 +37,10 @@ const shardwise = (() => {
     writeHash();
   }
 
-  // Tabs.
+  // Tabs. A section's name is its id without the "s-" that keeps browsers from scrolling to it.
+  const nameOf = (section) => section.id.slice(2);
   const sections = [...document.querySelectorAll("main > section")];
-  const tabs = sections.map((section) => byId("tab-" + section.id));
+  const tabs = sections.map((section) => byId("tab-" + nameOf(section)));
   let open = sections[0];
   const shown = new Map();  // section id: functions called when it is opened
   function show(section) {
@@ -50,10 +51,10 @@ const shardwise = (() => {
       tabs[i].setAttribute("aria-selected", on);
       tabs[i].tabIndex = on ? 0 : -1;
     });
-    (shown.get(section.id) || []).forEach((f) => f());
+    (shown.get(nameOf(section)) || []).forEach((f) => f());
   }
   function openSection(id) {
-    const section = byId(id)?.closest("main > section");
+    const section = (byId("s-" + id) ?? byId(id))?.closest("main > section");
     if (section) show(section);
     return section;
   }
@@ -84,7 +85,7 @@ const shardwise = (() => {
     event.preventDefault();
     byId("main").focus();
   });
-  // Links into other sections: "#memory", "#t-ops".
+  // Links into other sections: "#s-memory", "#t-ops".
   document.addEventListener("click", (event) => {
     const link = event.target.closest("main a[href^='#']");
     if (!link) return;
@@ -92,13 +93,12 @@ const shardwise = (() => {
     const target = link.getAttribute("href").slice(1);
     if (!openSection(target)) return;
     writeHash();
-    byId("tab-" + open.id).focus();
+    byId("tab-" + nameOf(open)).focus();
     byId(target).scrollIntoView();
   });
   function follow() {
     const id = readHash();
     if (!openSection(id)) show(sections[0]);
-    if (!id || id === open.id) scrollTo(0, 0);  // the browser went to the section's heading
     listeners.forEach((f) => f());
   }
   addEventListener("hashchange", follow);

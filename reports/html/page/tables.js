@@ -64,7 +64,7 @@
       box.dataset.rest = "loaded";
       done();
     };
-    shardwise.onShow(box.closest("main > section").id, load);
+    shardwise.onShow(box.closest("main > section").id.slice(2), load);
   }
 
   document.querySelectorAll(".table").forEach((box) => {
@@ -80,8 +80,8 @@
     name.textContent = title;
     name.setAttribute("aria-hidden", "true");
     tools.append(name);
-    if (count > 12) {
-      box.classList.toggle("tall", count > 30);
+    if (count > 15) {
+      box.classList.toggle("tall", count > 40);
       const label = document.createElement("label");
       const input = document.createElement("input");
       const shown = document.createElement("span");

@@ -16,7 +16,7 @@
   const tip = byId("tip"), details = byId("tl-details"), found = byId("tl-found"), search = byId("tl-search");
 
   // Layout, in CSS pixels: overview, axis, then lanes, each with a line for its name.
-  const kOverview = 22, kAxis = 22, kName = 17, kRow = 19, kLevel = 30, kGap = 4;
+  const kOverview = 22, kAxis = 22, kName = 17, kRow = 19, kLevel = 30, kMemory = 64, kGap = 4;
   const ops = data.lanes.find((lane) => lane.name.startsWith("XLA Ops"));
   const lanes = [];
   let height = kOverview + kAxis;
@@ -29,6 +29,7 @@
     if (lane === ops && data.entries.some((entry) => entry.critical)) addLane("critical", "Critical path", 10, {});
   }
   data.resources.forEach((name, r) => addLane("level", name, kLevel, { resource: r }));
+  if (data.memory.length > 0) addLane("memory", "HBM held", kMemory, {});
   // What runs on a device, as opposed to what groups it.
   const running = data.lanes.filter((lane) => lane.name !== "Steps" && lane.name !== "Blocks");
 
@@ -69,7 +70,7 @@
     }
     probe.remove();
   }
-  const kFill = { iteration: "loop", step: "loop", structural: "other" };
+  const kFill = { iteration: "loop", step: "loop" };
   const styleOf = (entry) => styles.get(kFill[entry.category] ?? entry.category) ?? styles.get("other");
 
   // ---- Drawing.
@@ -168,6 +169,30 @@
     ctx.lineTo(width, top + size);
     ctx.fill();
   }
+  const gib = (bytes) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+  function drawMemory({ top, size }) {
+    const most = Math.max(data.usable, ...data.memory.map(([, bytes]) => bytes)) * 1.05;
+    const y = (bytes) => top + size * (1 - bytes / most);
+    ctx.fillStyle = styles.get("temporary").solid;
+    ctx.beginPath();
+    ctx.moveTo(0, top + size);
+    let peak = 0;
+    data.memory.forEach(([begin, bytes], i) => {
+      const next = data.memory[i + 1]?.[0] ?? data.total;
+      if (next < from || begin > to) return;
+      peak = Math.max(peak, bytes);
+      ctx.lineTo(Math.max(x(begin), 0), y(bytes));
+      ctx.lineTo(Math.min(x(next), width), y(bytes));
+    });
+    ctx.lineTo(width, top + size);
+    ctx.fill();
+    ctx.strokeStyle = colours.bad;
+    ctx.setLineDash([6, 4]);
+    ctx.strokeRect(-2, y(data.usable), width + 4, 0);
+    ctx.setLineDash([]);
+    ctx.fillStyle = colours.fg;
+    ctx.fillText(`: up to ${gib(peak)} in this window; line: ${gib(data.usable)} usable`, 3 + ctx.measureText("HBM held").width, top - kName / 2);
+  }
   const resourceFill = (name) => ({ mxu: "matmul", vpu: "pointwise", hbm: "indexing" })[name.slice(0, 3)] ?? "communication";
 
   function niceStep(span) {
@@ -246,6 +271,7 @@
       ctx.font = font;
       if (lane.kind === "slices") drawSlices(lane);
       else if (lane.kind === "critical") drawCritical(lane);
+      else if (lane.kind === "memory") drawMemory(lane);
       else drawLevel(lane, values);
       const use = lane.kind === "level" ? `: ${percent(average(values[lane.resource]))} of this window` : "";
       ctx.fillStyle = colours.fg;
@@ -332,7 +358,7 @@
     strong.textContent = text;
     return strong;
   }
-  function select(lane, index) {
+  function select(lane, index, follow = true) {
     selected = lane ? { lane, index } : null;
     shardwise.setState("sel", lane ? `${data.lanes.indexOf(lane)}.${index}` : null);
     if (!lane) {
@@ -349,7 +375,7 @@
     });
     details.replaceChildren(heading(entry.name), pairs(rows), ...(entry.block ? [button] : []));
     const [a, b] = spanOf(selected), size = to - from;
-    if (b <= from || a >= to) setWindow((a + b - size) / 2, (a + b + size) / 2);
+    if (follow && (b <= from || a >= to)) setWindow((a + b - size) / 2, (a + b + size) / 2);
     redraw();
   }
   const firstShown = () => ({ lane: ops, index: ops.rows[0][firstEndingAfter(ops, ops.rows[0], from)] ?? 0 });
@@ -529,7 +555,7 @@
     search.value = shardwise.state.get("q") ?? "";
     if (window_) setWindow(Number(window_[1]) * 1e12, Number(window_[2]) * 1e12); else setWindow(0, data.total);
     const lane = slice && data.lanes[slice[1]];
-    if (lane && slice[2] < lane.count) select(lane, Number(slice[2])); else select(null);
+    if (lane && slice[2] < lane.count) select(lane, Number(slice[2]), false); else select(null);
     find();
   }
   shardwise.onTheme(() => { styles = new Map(); overview = null; redraw(); });

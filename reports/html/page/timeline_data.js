@@ -43,7 +43,8 @@ function readTimeline(bytes) {
     lane.rows = picked.map((order) => Uint32Array.from(order));
     return Object.assign(lane, { count, begin, end, entry, row });
   });
-  return { total, resources, entries, lanes };
+  const memory = list(() => [number(), number()]);
+  return { total, resources, entries, lanes, memory, usable: number() };
 }
 
 // First slice of a row that ends after `time`, as a position in the row.
