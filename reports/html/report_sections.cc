@@ -11,6 +11,7 @@
 #include "reports/html/html_text.h"
 #include "reports/html/timeline_data.h"
 #include "reports/version.h"
+#include "sim/config/keys.h"
 
 namespace shardwise {
 namespace {
@@ -143,7 +144,7 @@ std::string ProvenanceHtml(const Report& r, Page& page) {
   const CalibrationReport& c = r.calibration;
   std::string out =
       PairsHtml({{"tool", fmt::format("shardwise {}", kToolVersion)},
-                 {"MaxText", fmt::format("keys and words of commit {}", kMaxTextVersion)},
+                 {"MaxText", fmt::format("keys and words of commit {}", kMaxTextCommit)},
                  {"report schema", fmt::to_string(kReportSchemaVersion)}});
   out += ListHtml("Notes", r.notes) + ListHtml("Not modelled", r.not_modelled);
   out += Heading(fmt::format("How well {} is known", r.machine.chip));

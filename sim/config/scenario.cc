@@ -11,6 +11,7 @@
 #include "sim/config/axis_rules.h"
 #include "sim/config/resolve_mesh.h"
 #include "sim/config/resolve_model.h"
+#include "sim/config/resolve_scenario.h"
 #include "sim/config/settings.h"
 #include "sim/config/sources.h"
 #include "sim/config/table_text.h"
@@ -220,7 +221,11 @@ StatusOr<Scenario> LoadScenario(const std::vector<std::string>& arguments,
   Diagnostics diagnostics;
   SourceContents contents = ReadSources(arguments, environment, diagnostics);
   SW_RETURN_IF_ERROR(diagnostics.ToStatus());
+  return ResolveScenario(std::move(contents), true);
+}
 
+StatusOr<Scenario> ResolveScenario(SourceContents contents, bool list_keys) {
+  Diagnostics diagnostics;
   Scenario scenario;
   scenario.warnings = std::move(contents.warnings);
   scenario.notes = std::move(contents.notes);
@@ -250,7 +255,7 @@ StatusOr<Scenario> LoadScenario(const std::vector<std::string>& arguments,
   scenario.notes.insert(scenario.notes.end(), remarks.notes.begin(), remarks.notes.end());
   scenario.sim = ReadSim(settings);
   scenario.per_device_batch_size = settings.Number("per_device_batch_size");
-  scenario.keys = ListKeys(settings, scenario, mesh->filled);
+  if (list_keys) scenario.keys = ListKeys(settings, scenario, mesh->filled);
   scenario.id = std::move(contents.id);
   ReadMeasured(contents.measured, scenario);
   SW_RETURN_IF_ERROR(CheckStrict(scenario));

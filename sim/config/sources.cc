@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <iterator>
 #include <utility>
 
 #include "kernels/base/embedded.h"
@@ -78,18 +79,17 @@ class Reader {
     for (const bool assignments : {false, true}) {
       for (size_t i = 0; i < arguments.size(); ++i) {
         if (IsAssignment(arguments[i]) != assignments) continue;
-        const int number = static_cast<int>(i) + 1;
-        sink_.SetArgument(number);
-        if (assignments) {
-          const SourcePtr source = ArgumentSource(number, arguments[i]);
-          Keep(
-              ParseAssignment(source, arguments[i].substr(0, arguments[i].find('=')), diagnostics_),
-              Layer::kArgument);
-        } else {
-          ReadFileArgument(number, arguments[i]);
-        }
+        ReadArgument(static_cast<int>(i) + 1, arguments[i]);
       }
     }
+  }
+
+  void ReadArgument(int number, const std::string& argument) {
+    sink_.SetArgument(number);
+    if (!IsAssignment(argument)) return ReadFileArgument(number, argument);
+    const SourcePtr source = ArgumentSource(number, argument);
+    Keep(ParseAssignment(source, argument.substr(0, argument.find('=')), diagnostics_),
+         Layer::kArgument);
   }
 
   // MaxText's M_<KEY>.
@@ -292,6 +292,26 @@ SourceContents ReadSources(const std::vector<std::string>& arguments,
   reader.ReadArguments(arguments);
   reader.ReadEnvironment(environment);
   return reader.Finish();
+}
+
+bool AddAssignment(int number, const std::string& argument, SourceContents& contents,
+                   Diagnostics& diagnostics) {
+  const std::string_view name = std::string_view(argument).substr(0, argument.find('='));
+  // These name files; other names may be keys of the user's own base.yml.
+  constexpr std::array<std::string_view, 3> kFiles = {"base_config", "custom_mesh_and_rule",
+                                                      "model_name"};
+  if (FindKey(name) < 0 || std::find(kFiles.begin(), kFiles.end(), name) != kFiles.end()) {
+    return false;
+  }
+  Reader reader(diagnostics);
+  reader.ReadArgument(number, argument);
+  SourceContents more = reader.Finish();
+  const auto above = std::find_if(contents.settings.begin(), contents.settings.end(),
+                                  [](const Setting& s) { return s.layer > Layer::kArgument; });
+  contents.settings.insert(above, std::make_move_iterator(more.settings.begin()),
+                           std::make_move_iterator(more.settings.end()));
+  std::move(more.warnings.begin(), more.warnings.end(), std::back_inserter(contents.warnings));
+  return true;
 }
 
 }  // namespace shardwise
