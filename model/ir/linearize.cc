@@ -58,7 +58,7 @@ Joint BuildJoint(const Block& block, std::vector<Block>& blocks) {
                                                                : joint.stack_cotangents[stack++]);
   }
   for (size_t n = joint.forward_nodes; n-- > 0;) {
-    const Node node = builder.block().nodes[n];
+    const Node& node = builder.block().nodes[n];
     cotangents.Pull(node, builder.block().scopes[node.scope]);
   }
   builder.SetScope("");

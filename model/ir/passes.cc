@@ -1,8 +1,11 @@
 #include "model/ir/passes.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "kernels/base/check.h"
 #include "model/ir/builder.h"
@@ -18,36 +21,37 @@ bool IsPinned(const Node& node) {
          node.is(OpKind::kBarrier) || node.is(OpKind::kBoundary);
 }
 
-Block MergeEqualNodes(const Block& block) {
-  Block out = block;
-  out.nodes.clear();
+void MergeEqualNodes(Block& block) {
+  std::vector<Node> nodes = std::move(block.nodes);
+  block.nodes.clear();
+  block.nodes.reserve(nodes.size());
   std::vector<ValueId> map(block.types.size());
   for (size_t v = 0; v < map.size(); ++v) map[v] = {static_cast<int32_t>(v)};
-  std::unordered_multimap<size_t, size_t> seen;  // hash -> index in out.nodes; order never leaks
-  for (const Node& node : block.nodes) {
-    Node copy = node;
-    for (ValueId& v : copy.in) v = map[v.v];
-    if (!IsPinned(copy)) {
-      size_t hash = std::hash<const void*>()(copy.op) * 31 + copy.attrs.Hash();
-      for (ValueId v : copy.in) hash = hash * 1000003 + static_cast<size_t>(v.v);
+  // Hash -> index in block.nodes; order never leaks.
+  std::unordered_multimap<size_t, size_t> seen;
+  seen.reserve(nodes.size());
+  for (Node& node : nodes) {
+    for (ValueId& v : node.in) v = map[v.v];
+    if (!IsPinned(node)) {
+      size_t hash = std::hash<const void*>()(node.op) * 31 + node.attrs.Hash();
+      for (ValueId v : node.in) hash = hash * 1000003 + static_cast<size_t>(v.v);
       const auto [first, last] = seen.equal_range(hash);
       const auto same = std::find_if(first, last, [&](const auto& entry) {
-        const Node& other = out.nodes[entry.second];
-        return other.op == copy.op && other.in == copy.in && other.region == copy.region &&
-               other.attrs == copy.attrs;
+        const Node& other = block.nodes[entry.second];
+        return other.op == node.op && other.in == node.in && other.region == node.region &&
+               other.attrs == node.attrs;
       });
       if (same != last) {
-        for (size_t i = 0; i < copy.out.size(); ++i) {
-          map[copy.out[i].v] = out.nodes[same->second].out[i];
+        for (size_t i = 0; i < node.out.size(); ++i) {
+          map[node.out[i].v] = block.nodes[same->second].out[i];
         }
         continue;
       }
-      seen.emplace(hash, out.nodes.size());
+      seen.emplace(hash, block.nodes.size());
     }
-    out.nodes.push_back(std::move(copy));
+    block.nodes.push_back(std::move(node));
   }
-  for (BlockOutput& output : out.outputs) output.value = map[output.value.v];
-  return out;
+  for (BlockOutput& output : block.outputs) output.value = map[output.value.v];
 }
 
 // Renumbers values so that only those of kept inputs and nodes remain.
@@ -56,9 +60,10 @@ void Compact(Block& block) {
   std::vector<TensorType> types;
   auto define = [&](ValueId& v) {
     map[v.v] = {static_cast<int32_t>(types.size())};
-    types.push_back(block.types[v.v]);
+    types.push_back(std::move(block.types[v.v]));
     v = map[v.v];
   };
+  types.reserve(block.types.size());
   for (BlockInput& input : block.inputs) define(input.value);
   for (Node& node : block.nodes) {
     for (ValueId& v : node.in) v = map[v.v];
@@ -68,14 +73,12 @@ void Compact(Block& block) {
   block.types = std::move(types);
 }
 
-Program Merged(const Program& program) {
-  Program result;
-  for (const Block& block : program.blocks) {
-    Block merged = MergeEqualNodes(block);
-    Compact(merged);
-    result.blocks.push_back(std::move(merged));
+Program Merged(Program program) {
+  for (Block& block : program.blocks) {
+    MergeEqualNodes(block);
+    Compact(block);
   }
-  return result;
+  return program;
 }
 
 // Which inputs and outputs of a block its callers keep.
@@ -85,8 +88,9 @@ struct Interface {
 
 class DeadCode {
  public:
-  explicit DeadCode(const Program& program) : program_(program) {
-    for (const Block& block : program.blocks) {
+  explicit DeadCode(Program program) : program_(std::move(program)) {
+    for (const Block& block : program_.blocks) {
+      number_.emplace(block.name, number_.size());
       kept_.push_back({std::vector<bool>(block.inputs.size(), false),
                        std::vector<bool>(block.outputs.size(), false)});
     }
@@ -175,13 +179,13 @@ class DeadCode {
     for (size_t n = 0; n < block.nodes.size(); ++n) {
       const Node& node = block.nodes[n];
       if (live_nodes_[b][n] && node.is(OpKind::kManual)) {
-        const int region = program_.Find(node.attrs.As<ManualAttrs>().block);
+        const size_t region = number_.at(node.attrs.As<ManualAttrs>().block);
         reached_.insert(region);
         kept_[region].inputs.assign(kept_[region].inputs.size(), true);
         kept_[region].outputs.assign(kept_[region].outputs.size(), true);
       }
       if (!live_nodes_[b][n] || !node.is(OpKind::kCall)) continue;
-      const int callee = program_.Find(node.attrs.As<CallAttrs>().block);
+      const size_t callee = number_.at(node.attrs.As<CallAttrs>().block);
       reached_.insert(callee);
       for (size_t o = 0; o < node.out.size(); ++o) {
         if (used[node.out[o].v]) kept_[callee].outputs[o] = true;
@@ -190,13 +194,14 @@ class DeadCode {
   }
 
   Block Rebuild(size_t b) {
-    Block block = program_.blocks[b];
+    Block block = std::move(program_.blocks[b]);
     std::vector<Node> nodes;
+    nodes.reserve(block.nodes.size());
     for (size_t n = 0; n < block.nodes.size(); ++n) {
       if (!live_nodes_[b][n]) continue;
-      Node node = block.nodes[n];
+      Node& node = block.nodes[n];
       if (node.is(OpKind::kCall)) {
-        const Interface& callee = kept_[program_.Find(node.attrs.As<CallAttrs>().block)];
+        const Interface& callee = kept_[number_.at(node.attrs.As<CallAttrs>().block)];
         Filter(node.in, callee.inputs);
         Filter(node.out, callee.outputs);
       }
@@ -220,7 +225,8 @@ class DeadCode {
     items = std::move(kept);
   }
 
-  const Program& program_;
+  Program program_;
+  std::map<std::string, size_t> number_;  // of a block, by name
   std::vector<Interface> kept_;
   std::vector<std::vector<bool>> live_nodes_;
   std::set<size_t> reached_;
@@ -228,21 +234,25 @@ class DeadCode {
 
 }  // namespace
 
-Program EliminateCommonSubexpressions(const Program& program) {
-  Program result = Merged(program);
+Program EliminateCommonSubexpressions(Program program) {
+  Program result = Merged(std::move(program));
   CheckVerified(result, "common subexpression elimination");
   return result;
 }
 
-Program Simplify(const Program& program) { return EliminateDeadCode(Merged(program)); }
+Program Simplify(Program program, Checked checked) {
+  return TraceLiveCode(Merged(std::move(program)), checked).program;
+}
 
-LiveCode TraceLiveCode(const Program& program) {
-  LiveCode live = DeadCode(program).Run();
-  CheckVerified(live.program, "dead code elimination");
+LiveCode TraceLiveCode(Program program, Checked checked) {
+  LiveCode live = DeadCode(std::move(program)).Run();
+  if (checked == Checked::kYes) CheckVerified(live.program, "dead code elimination");
   return live;
 }
 
-Program EliminateDeadCode(const Program& program) { return TraceLiveCode(program).program; }
+Program EliminateDeadCode(Program program) {
+  return TraceLiveCode(std::move(program)).program;
+}
 
 Program Decompose(const Program& program, bool (*select)(const Node&)) {
   Program result;

@@ -28,7 +28,7 @@ class StepBuilder {
   StepBuilder(const ModelConfig& config, bool with_optimizer)
       : c_(config), with_optimizer_(with_optimizer), b_("train_step") {}
 
-  TrainStep Build() {
+  TrainStep Build(Checked checked) {
     step_.parameters = v4() ? V4Parameters(c_) : TransformerParameters(c_);
     if (v4()) step_.tables = V4Tables(c_);
     AddInputs();
@@ -48,8 +48,7 @@ class StepBuilder {
     Block entry = std::move(b_).Finish(std::move(outputs));
     if (with_optimizer_) Donate(entry);
     blocks_.push_back(std::move(entry));
-    Program program{std::move(blocks_)};
-    step_.program = Simplify(program);
+    step_.program = Simplify(Program{std::move(blocks_)}, checked);
     return std::move(step_);
   }
 
@@ -281,14 +280,14 @@ class StepBuilder {
   BatchValues batch_;
 };
 
-StatusOr<TrainStep> Build(const ModelConfig& config, bool with_optimizer) {
+StatusOr<TrainStep> Build(const ModelConfig& config, bool with_optimizer, Checked checked) {
   if (config.decoder_block != "llama2" && config.decoder_block != "deepseek4") {
     return Unimplemented("decoder_block={} is not built", config.decoder_block);
   }
   if (!config.scan_layers && config.decoder_block == "llama2") {
     return Unimplemented("scan_layers=false is not built");
   }
-  return StepBuilder(config, with_optimizer).Build();
+  return StepBuilder(config, with_optimizer).Build(checked);
 }
 
 }  // namespace
@@ -299,10 +298,12 @@ int64_t TrainStep::parameter_count() const {
   return count;
 }
 
-StatusOr<TrainStep> BuildTrainStep(const ModelConfig& config) { return Build(config, true); }
+StatusOr<TrainStep> BuildTrainStep(const ModelConfig& config, Checked checked) {
+  return Build(config, true, checked);
+}
 
 StatusOr<TrainStep> BuildLossAndGradients(const ModelConfig& config) {
-  return Build(config, false);
+  return Build(config, false, Checked::kYes);
 }
 
 }  // namespace shardwise

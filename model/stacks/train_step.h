@@ -7,6 +7,7 @@
 #include "kernels/base/status.h"
 #include "model/ir/block.h"
 #include "model/ir/model_config.h"
+#include "model/ir/passes.h"
 #include "model/stacks/muon.h"
 
 namespace shardwise {
@@ -40,7 +41,7 @@ struct TrainStep {
 };
 
 // Unimplemented for a decoder block or option nothing here builds; the message names the key.
-StatusOr<TrainStep> BuildTrainStep(const ModelConfig& config);
+StatusOr<TrainStep> BuildTrainStep(const ModelConfig& config, Checked checked = Checked::kYes);
 
 // Loss and gradients only: the same graph without clip and update. Outputs: loss, gradients and, of
 // deepseek4 in one microbatch without vocabulary tiling, logits.

@@ -30,8 +30,8 @@ class Partitioner {
   Partitioner(const Program& global, const Mesh& mesh, const LogicalAxisRules& rules)
       : global_(global), mesh_(mesh), rules_(rules) {}
 
-  SpmdProgram Run();
-  void DropDeadCode();
+  SpmdProgram Run(Checked checked);
+  void DropDeadCode(Checked checked);
   int PartitionBlock(const Block& block, const std::vector<Sharding>& inputs, bool is_entry);
 
   // Spec of a value by logical names; axes that divide nothing are dropped with a warning.

@@ -112,8 +112,8 @@ int Partitioner::PartitionBlock(const Block& block, const std::vector<Sharding>&
 }
 
 // Decompositions and reshardings leave values nobody reads, collectives among them.
-void Partitioner::DropDeadCode() {
-  LiveCode live = TraceLiveCode(result_.program);
+void Partitioner::DropDeadCode(Checked checked) {
+  LiveCode live = TraceLiveCode(std::move(result_.program), checked);
   std::vector<std::vector<int64_t>> replication;
   for (size_t b = 0; b < live.blocks.size(); ++b) {
     replication.emplace_back();
@@ -125,7 +125,7 @@ void Partitioner::DropDeadCode() {
   result_.replication = std::move(replication);
 }
 
-SpmdProgram Partitioner::Run() {
+SpmdProgram Partitioner::Run(Checked checked) {
   const Block& entry = global_.entry();
   result_.mesh = mesh_;
   for (const BlockInput& input : entry.inputs) {
@@ -139,13 +139,13 @@ SpmdProgram Partitioner::Run() {
     result_.global_outputs.push_back(entry.type(output.value));
   }
   WarnOfSizeOne();
-  DropDeadCode();  // verifies what it keeps
+  DropDeadCode(checked);
   return std::move(result_);
 }
 
 StatusOr<SpmdProgram> Partition(const Program& program, const Mesh& mesh,
                                 const LogicalAxisRules& rules, const PartitionOptions& options) {
-  SpmdProgram result = Partitioner(program, mesh, rules).Run();
+  SpmdProgram result = Partitioner(program, mesh, rules).Run(options.checked);
   if (options.strict && !result.warnings.empty()) {
     return InvalidArgument("{}", result.warnings[0]);
   }

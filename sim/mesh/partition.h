@@ -17,6 +17,7 @@
 #include "kernels/base/status.h"
 #include "model/ir/block.h"
 #include "model/ir/mesh.h"
+#include "model/ir/passes.h"
 
 namespace shardwise {
 
@@ -33,6 +34,7 @@ struct SpmdProgram {
 
 struct PartitionOptions {
   bool strict = false;  // an axis that divides no dimension is an error instead of a warning
+  Checked checked = Checked::kYes;
 };
 
 StatusOr<SpmdProgram> Partition(const Program& program, const Mesh& mesh,

@@ -55,8 +55,9 @@ bool SameFusions(const std::vector<Fusion>& a, const std::vector<Fusion>& b) {
 StatusOr<BatchStep> BuildBatchStep(const Scenario& scenario, int64_t batch) {
   ModelConfig model = scenario.model;
   model.global_batch_size = batch;
-  SW_ASSIGN_OR_RETURN(TrainStep step, BuildTrainStep(model));
-  SW_ASSIGN_OR_RETURN(SpmdProgram spmd, Partition(step.program, scenario.mesh, scenario.rules));
+  SW_ASSIGN_OR_RETURN(TrainStep step, BuildTrainStep(model, Checked::kNo));
+  SW_ASSIGN_OR_RETURN(SpmdProgram spmd, Partition(step.program, scenario.mesh, scenario.rules,
+                                                  {.checked = Checked::kNo}));
   BatchStep result;
   result.batch = batch;
   result.parameters = step.parameter_count();
