@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "sim/config/axis_rules.h"
-#include "sim/config/topologies.h"
 
 namespace shardwise {
 namespace {
@@ -79,27 +78,6 @@ TEST(Keys, EveryMeshAxisHasItsKeys) {
     EXPECT_GE(FindKey(ParallelismKey("ici", axis)), 0) << axis;
     EXPECT_GE(FindKey(ParallelismKey("dcn", axis)), 0) << axis;
   }
-}
-
-TEST(Topologies, DevicesFollowFromTheShape) {
-  for (const TopologySize& topology : AllTopologies()) {
-    int64_t chips = 1, side = 0;
-    for (char c : std::string(topology.shape) + "x") {
-      if (c == 'x') {
-        chips *= std::exchange(side, 0);
-      } else {
-        side = side * 10 + (c - '0');
-      }
-    }
-    const int64_t per_chip = topology.family == "tpu7x" ? 2 : 1;
-    EXPECT_EQ(topology.devices, chips * per_chip) << topology.name;
-    EXPECT_EQ(FindTopology(topology.name), &topology);
-    EXPECT_EQ(FindTopology(std::string(topology.family) + "-" + std::string(topology.shape)),
-              &topology);
-  }
-  EXPECT_EQ(FindTopology("tpu7x-100"), nullptr);
-  EXPECT_EQ(FindTopology(""), nullptr);
-  EXPECT_EQ(TopologyHelp("tpu7x-100"), "nearest sizes: tpu7x-128 tpu7x-64 tpu7x-32 tpu7x-16");
 }
 
 }  // namespace

@@ -190,7 +190,7 @@ bool CheckForeignSizes(const Settings& settings, const AxisRules& axes, Diagnost
   return ok;
 }
 
-const TopologySize* ReadTopology(const Settings& settings, Diagnostics& diagnostics) {
+std::optional<TopologyChoice> ReadTopology(const Settings& settings, Diagnostics& diagnostics) {
   const std::string name = settings.Text("compile_topology");
   if (name.empty()) {
     diagnostics
@@ -198,10 +198,10 @@ const TopologySize* ReadTopology(const Settings& settings, Diagnostics& diagnost
                                                             : settings.ValueAt("compile_topology"),
                "compile_topology names no machine")
         .help = "set it to a slice, for example compile_topology=tpu7x-128";
-    return nullptr;
+    return std::nullopt;
   }
-  const TopologySize* topology = FindTopology(name);
-  if (topology == nullptr) {
+  std::optional<TopologyChoice> topology = ResolveTopology(name);
+  if (!topology.has_value()) {
     diagnostics
         .Error(settings.ValueAt("compile_topology"),
                fmt::format("no topology is called {}", Quote(name)))
@@ -227,17 +227,21 @@ int64_t ReadSlices(const Settings& settings, Diagnostics& diagnostics) {
 
 std::optional<ResolvedMesh> ResolveMesh(const Settings& settings, const AxisRules& axes,
                                         Diagnostics& diagnostics) {
-  const TopologySize* topology = ReadTopology(settings, diagnostics);
+  const std::optional<TopologyChoice> topology = ReadTopology(settings, diagnostics);
   const int64_t slices = ReadSlices(settings, diagnostics);
   bool ok = CheckForeignSizes(settings, axes, diagnostics);
-  if (topology == nullptr || slices == 0) return std::nullopt;
+  if (!topology.has_value() || slices == 0) return std::nullopt;
 
   ResolvedMesh resolved;
   resolved.topology = {
-      .name = std::string(topology->name),
+      .name = topology->name,
       .num_slices = slices,
       .allow_split_physical_axes = settings.Flag("allow_split_physical_axes"),
   };
+  if (!topology->note.empty()) {
+    resolved.notes.push_back(
+        fmt::format("{}: {}", settings.ValueAt("compile_topology").ToText(), topology->note));
+  }
   const Network ici = {
       "ici", topology->devices,
       fmt::format("the {} devices of a {} slice", topology->devices, topology->name)};

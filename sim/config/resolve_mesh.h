@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model/ir/mesh.h"
 #include "sim/config/axis_rules.h"
@@ -17,6 +18,7 @@ struct ResolvedMesh {
   Mesh mesh;  // every axis of mesh_axes; size = dcn * ici
   TopologyRequest topology;
   std::map<std::string, int64_t> filled;  // parallelism keys whose -1 became a number
+  std::vector<std::string> notes;         // how the slice's name was read
 };
 
 // nullopt after diagnostics: no or an unknown topology, a product other than the devices, two -1

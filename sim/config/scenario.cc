@@ -252,6 +252,7 @@ StatusOr<Scenario> ResolveScenario(SourceContents contents, bool list_keys) {
 
   scenario.warnings.insert(scenario.warnings.end(), remarks.warnings.begin(),
                            remarks.warnings.end());
+  scenario.notes.insert(scenario.notes.end(), mesh->notes.begin(), mesh->notes.end());
   scenario.notes.insert(scenario.notes.end(), remarks.notes.begin(), remarks.notes.end());
   scenario.sim = ReadSim(settings);
   scenario.per_device_batch_size = settings.Number("per_device_batch_size");

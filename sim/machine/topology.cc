@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "kernels/base/check.h"
@@ -13,54 +12,14 @@
 namespace shardwise {
 namespace {
 
-constexpr int64_t kMaxChips = 16384;  // beyond the largest pod
-
-std::vector<std::string_view> Split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (size_t start = 0; start <= text.size();) {
-    const size_t end = std::min(text.find(separator, start), text.size());
-    parts.push_back(text.substr(start, end - start));
-    start = end + 1;
-  }
-  return parts;
-}
-
-std::optional<int64_t> ParseCount(std::string_view text) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 1) return std::nullopt;
-  return value;
-}
-
-// "4x4x8", "16x16": two or three sides.
-std::optional<std::array<int64_t, 3>> ParseShape(std::string_view text) {
-  const std::vector<std::string_view> parts = Split(text, 'x');
-  if (parts.size() < 2 || parts.size() > 3) return std::nullopt;
-  std::array<int64_t, 3> dims = {1, 1, 1};
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const std::optional<int64_t> side = ParseCount(parts[i]);
-    if (!side || *side > kMaxChips) return std::nullopt;
-    dims[i] = *side;
-  }
-  return dims;
-}
-
 std::vector<TopologyRow> ReadRows() {
   std::vector<TopologyRow> rows;
   for (const TopologySize& size : AllTopologies()) {
-    const auto shape = ParseShape(size.shape);
+    const auto shape = ParseSliceShape(size.shape);
     SW_CHECK(shape.has_value(), "shape of topology {}", size.name);
     rows.push_back({std::string(size.name), std::string(size.family), *shape, size.devices});
   }
   return rows;
-}
-
-// A shape somebody can ask for: one of the named shapes, or whole cubes where the chip wraps them.
-bool IsShapeOf(const Chip& chip, const std::array<int64_t, 3>& dims) {
-  for (const TopologyRow& row : TopologyRows()) {
-    if (row.chip == chip.name && row.dims == dims) return true;
-  }
-  return chip.ici_axes == 3 && WrapLinks(chip, dims)[0] && dims[0] * dims[1] * dims[2] <= kMaxChips;
 }
 
 Status UnknownTopology(std::string_view name) {
@@ -114,7 +73,7 @@ StatusOr<Topology> LoadTopology(std::string_view name, int64_t slices) {
   } else {
     const size_t dash = name.rfind('-');
     const auto shape =
-        dash == std::string_view::npos ? std::nullopt : ParseShape(name.substr(dash + 1));
+        dash == std::string_view::npos ? std::nullopt : ParseSliceShape(name.substr(dash + 1));
     const std::vector<std::string> chips = ChipNames();
     if (!shape || std::find(chips.begin(), chips.end(), chip_name) == chips.end()) {
       return UnknownTopology(name);
@@ -122,7 +81,7 @@ StatusOr<Topology> LoadTopology(std::string_view name, int64_t slices) {
     topology.dims = *shape;
   }
   SW_ASSIGN_OR_RETURN(topology.chip, LoadChip(chip_name));
-  if (row == rows.end() && !IsShapeOf(topology.chip, topology.dims)) {
+  if (row == rows.end() && !IsSliceShape(chip_name, topology.dims)) {
     return InvalidArgument("{} has no slice of shape {}", chip_name,
                            name.substr(name.rfind('-') + 1));
   }
