@@ -34,7 +34,9 @@ std::string ConfigText(const Scenario& scenario) {
         fmt::format("  {}{}: {}  # {}\n", key.is_default ? "# " : "",
                     key.name.substr(ours ? kSim.size() : 0), key.value, key.origin);
   }
-  for (const std::string& flag : scenario.xla_flags) flags += fmt::format("- {}\n", flag);
+  for (size_t i = 0; i < scenario.xla_flags.size(); ++i) {
+    flags += fmt::format("- {}  # {}\n", scenario.xla_flags[i], scenario.xla_flag_origins[i]);
+  }
   return maxtext + sim + (scenario.xla_flags.empty() ? "" : flags);
 }
 

@@ -126,10 +126,23 @@ TEST(BadInputs, CommandLine) {
       {{"compile_xla_flags=--a=1 b --a=2"},
        "<command line>: argument 2: error: 'b' is not --name=value\n"
        "    compile_xla_flags=--a=1 b --a=2\n"
-       "                      ^~~~~~~~~~~~~\n"
-       "<command line>: argument 2: error: '--a' is given twice\n"
+       "                            ^\n"
+       "<command line>: argument 2: error: --a is given twice\n"
        "    compile_xla_flags=--a=1 b --a=2\n"
-       "                      ^~~~~~~~~~~~~"},
+       "                              ^~~~~"},
+      {{"--xla_tpu_scoped_vmem_limit_kib=64M --xla_enable_async_all_gather=maybe x"},
+       "<command line>: argument 2: error: 'x' is not --name=value\n"
+       "    --xla_tpu_scoped_vmem_limit_kib=64M --xla_enable_async_all_gather=maybe x\n"
+       "                                                                            ^"},
+      {{"--xla_tpu_scoped_vmem_limit_kib=64M --xla_enable_async_all_gather=maybe"},
+       "<command line>: argument 2: error: --xla_tpu_scoped_vmem_limit_kib expects a whole number, "
+       "not '64M'\n"
+       "    --xla_tpu_scoped_vmem_limit_kib=64M --xla_enable_async_all_gather=maybe\n"
+       "    ^~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~\n"
+       "<command line>: argument 2: error: --xla_enable_async_all_gather expects true or false, "
+       "not 'maybe'\n"
+       "    --xla_tpu_scoped_vmem_limit_kib=64M --xla_enable_async_all_gather=maybe\n"
+       "                                        ^~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~"},
       {{"run_name=[a"},
        "<command line>: argument 2: error: '[' is not closed\n"
        "    run_name=[a\n"
@@ -203,7 +216,7 @@ TEST(BadInputs, Files) {
             "    3 | model_name: x\n"
             "      | ^~~~~~~~~~\n"
             "help: MaxText keys of a scenario file stand under maxtext:\n"
-            "f.yml:4:13: error: an XLA flag is written --name=value\n"
+            "f.yml:4:13: error: 'foo' is not --name=value\n"
             "    4 | xla_flags: [foo]\n"
             "      |             ^~~\n"
             "f.yml:5:7: error: unknown key 'sim.polcy'\n"

@@ -52,18 +52,10 @@ constexpr std::string_view kSimKeys =
     "sim.v4.yarn\tbool|null\tnull\t\t\tneutral|modelled\t"
     "YaRN frequencies in layers with compressed entries\n";
 
-KeyUse ParseUse(std::string_view text) {
-  if (text == "modelled") return KeyUse::kModelled;
-  if (text == "unmodelled") return KeyUse::kUnmodelled;
-  if (text == "refused") return KeyUse::kRefused;
-  SW_CHECK(text == "neutral", "unknown use '{}' in the key table", text);
-  return KeyUse::kNeutral;
-}
-
 // One word for every stack, or "word|word": of the Llama stack and of deepseek4.
 void SetUses(std::string_view text, KeySpec& key) {
-  key.use = ParseUse(NextField(text, '|'));
-  key.v4_use = text.empty() ? key.use : ParseUse(text);
+  key.use = ParseKeyUse(NextField(text, '|'));
+  key.v4_use = text.empty() ? key.use : ParseKeyUse(text);
 }
 
 KeySpec KeyOf(std::span<const std::string_view> row) {
@@ -169,6 +161,14 @@ std::string TypeWords(const KeySpec& key) {
 }
 
 }  // namespace
+
+KeyUse ParseKeyUse(std::string_view word) {
+  if (word == "modelled") return KeyUse::kModelled;
+  if (word == "unmodelled") return KeyUse::kUnmodelled;
+  if (word == "refused") return KeyUse::kRefused;
+  SW_CHECK(word == "neutral", "unknown use '{}' in a built-in table", word);
+  return KeyUse::kNeutral;
+}
 
 bool KeySpec::Allows(std::string_view alternative) const {
   for (std::string_view rest = type; !rest.empty();) {

@@ -21,6 +21,9 @@ enum class KeyUse : uint8_t {
   kRefused,     // asks for something that is not built
 };
 
+// "modelled", "neutral", "unmodelled", "refused": a word of the built-in tables.
+KeyUse ParseKeyUse(std::string_view word);
+
 struct KeySpec {
   std::string_view name;
   std::string_view type;  // alternatives joined by '|': int float bool str enum list dict null any

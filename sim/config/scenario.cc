@@ -14,27 +14,54 @@
 #include "sim/config/resolve_scenario.h"
 #include "sim/config/settings.h"
 #include "sim/config/sources.h"
-#include "sim/config/table_text.h"
+#include "sim/config/xla_flags.h"
 
 namespace shardwise {
 namespace {
 
-// compile_xla_flags: strict --name=value tokens, each name once, as MaxText reads them.
-void ReadCompileFlags(const Settings& settings, Diagnostics& diagnostics,
-                      std::vector<std::string>& flags) {
-  const std::string text = settings.Text("compile_xla_flags");
-  const Location at = settings.ValueAt("compile_xla_flags");
-  std::map<std::string_view, int> seen;
-  for (std::string_view token : SplitFields(text, ' ')) {
-    if (token.empty()) continue;
-    const size_t equals = token.find('=');
-    if (!token.starts_with("--") || equals == std::string_view::npos || equals < 3) {
-      diagnostics.Error(at, fmt::format("{} is not --name=value", Quote(token)));
-    } else if (++seen[token.substr(0, equals)] > 1) {
-      diagnostics.Error(at, fmt::format("{} is given twice", Quote(token.substr(0, equals))));
-    } else {
-      flags.emplace_back(token);
-    }
+// Flags of the environment and of files, then compile_xla_flags, then those of arguments.
+std::vector<XlaFlagSetting> AllFlags(const SourceContents& contents, const Settings& settings,
+                                     Diagnostics& diagnostics) {
+  std::vector<XlaFlagSetting> all = contents.xla_flags;
+  for (const std::vector<XlaFlagSetting>& flags :
+       {SplitXlaFlags(settings.Text("compile_xla_flags"), settings.ValueAt("compile_xla_flags"),
+                      true, diagnostics),
+        contents.last_xla_flags}) {
+    all.insert(all.end(), flags.begin(), flags.end());
+  }
+  return all;
+}
+
+// The clock state is a flag of the compiler; sim.dvfs_p_state wins over it.
+void ReadClockFlag(const ResolvedXlaFlags& flags, const Settings& settings, std::string_view family,
+                   Scenario& scenario) {
+  constexpr std::string_view kFlag = "xla_tpu_dvfs_p_state";
+  const ResolvedXlaFlags::Flag* flag = flags.Find(kFlag);
+  if (flag == nullptr || FindXlaFlag(kFlag)->UseOn(family) != KeyUse::kModelled) return;
+  YamlNode value;
+  value.text = scenario.XlaFlag(std::string(kFlag), "");
+  if (settings.IsDefault("sim.dvfs_p_state")) {
+    scenario.sim.dvfs_p_state = *value.AsInt();
+  } else if (scenario.sim.dvfs_p_state != value.AsInt()) {
+    scenario.warnings.push_back(fmt::format("{}: {} has no effect beside sim.dvfs_p_state {}",
+                                            flag->origin, flag->text, scenario.sim.dvfs_p_state));
+  }
+}
+
+void ReadFlags(const std::vector<XlaFlagSetting>& given, const Settings& settings,
+               Diagnostics& diagnostics, Scenario& scenario) {
+  const std::string_view name = scenario.topology.name;
+  const std::string_view family = name.substr(0, name.find('-'));
+  ResolvedXlaFlags flags = ResolveXlaFlags(given, family, diagnostics);
+  for (const ResolvedXlaFlags::Flag& flag : flags.flags) {
+    scenario.xla_flags.push_back(flag.text);
+    scenario.xla_flag_origins.push_back(flag.origin);
+  }
+  ReadClockFlag(flags, settings, family, scenario);
+  for (const auto& [from, to] : {std::pair{&flags.warnings, &scenario.warnings},
+                                 {&flags.notes, &scenario.notes},
+                                 {&flags.not_modelled, &scenario.not_modelled}}) {
+    to->insert(to->end(), from->begin(), from->end());
   }
 }
 
@@ -239,8 +266,7 @@ StatusOr<Scenario> ResolveScenario(SourceContents contents, bool list_keys) {
   std::optional<AxisRules> axes = ResolveAxisRules(settings, diagnostics, scenario.warnings);
   std::optional<ResolvedMesh> mesh;
   if (axes.has_value()) mesh = ResolveMesh(settings, *axes, diagnostics);
-  for (auto& [flag, at] : contents.xla_flags) scenario.xla_flags.push_back(std::move(flag));
-  ReadCompileFlags(settings, diagnostics, scenario.xla_flags);
+  const std::vector<XlaFlagSetting> flags = AllFlags(contents, settings, diagnostics);
   SW_RETURN_IF_ERROR(diagnostics.ToStatus());
 
   Remarks remarks;
@@ -248,13 +274,14 @@ StatusOr<Scenario> ResolveScenario(SourceContents contents, bool list_keys) {
   scenario.topology = std::move(mesh->topology);
   scenario.rules = std::move(axes->rules);
   scenario.model = ResolveModel(settings, scenario.mesh, scenario.rules, diagnostics, remarks);
+  scenario.sim = ReadSim(settings);
+  scenario.notes.insert(scenario.notes.end(), mesh->notes.begin(), mesh->notes.end());
+  ReadFlags(flags, settings, diagnostics, scenario);
   SW_RETURN_IF_ERROR(diagnostics.ToStatus());
 
   scenario.warnings.insert(scenario.warnings.end(), remarks.warnings.begin(),
                            remarks.warnings.end());
-  scenario.notes.insert(scenario.notes.end(), mesh->notes.begin(), mesh->notes.end());
   scenario.notes.insert(scenario.notes.end(), remarks.notes.begin(), remarks.notes.end());
-  scenario.sim = ReadSim(settings);
   scenario.per_device_batch_size = settings.Number("per_device_batch_size");
   if (list_keys) scenario.keys = ListKeys(settings, scenario, mesh->filled);
   scenario.id = std::move(contents.id);

@@ -46,7 +46,8 @@ struct Scenario {
   LogicalAxisRules rules;
   TopologyRequest topology;
   SimSettings sim;
-  std::vector<std::string> xla_flags;  // "--name=value", in order, later wins
+  std::vector<std::string> xla_flags;         // "--name=value", each name once
+  std::vector<std::string> xla_flag_origins;  // of each: "configs/scenarios/IW-07.yml:39"
   double per_device_batch_size = 12;
 
   std::vector<ResolvedKey> keys;  // sorted by name; every key MaxText knows and every sim key
@@ -71,10 +72,10 @@ struct Scenario {
 // MaxText's ymls (base.yml, values on top of one, models/*.yml), a scenario file with top-level
 // `maxtext:`, `xla_flags:` and `sim:`, or a sim.yml with `schema: 1` and sim.* keys; "-" is
 // standard input, and a name that is no file may be a built-in scenario ("IW-07",
-// "configs/scenarios/IW-07.yml"). On failure the message
+// "configs/scenarios/IW-07.yml"). "--name=value ..." are XLA flags. On failure the message
 // holds every diagnostic, one "file:line:col: error: ..." block each: InvalidArgument for mistakes,
 // IoError for files that cannot be read, Unimplemented for what is legal but not built.
-// M_<KEY> in `environment` sets a key as for MaxText.
+// M_<KEY> in `environment` sets a key as for MaxText, LIBTPU_INIT_ARGS holds XLA flags.
 StatusOr<Scenario> LoadScenario(const std::vector<std::string>& arguments,
                                 const Environment& environment = {});
 

@@ -124,7 +124,11 @@ TEST(Scenarios, RowIw07) {
                                      "effect: llama2 has no tensor of that name"});
   EXPECT_EQ(s.not_modelled,
             (std::vector<std::string>{"sa_k_layout: SEQ_MINOR", "sa_q_layout: SEQ_MINOR",
-                                      "use_tokamax_splash: true"}));
+                                      "use_tokamax_splash: true",
+                                      "XLA flags: --xla_tpu_bf16_emission_mode=NATIVE_EMISSION "
+                                      "--xla_tpu_use_single_sparse_core_for_all_gather_offload="
+                                      "true"}));
+  EXPECT_EQ(s.xla_flag_origins.front(), "configs/scenarios/IW-07.yml:41");
 }
 
 TEST(Scenarios, Fp8RowCalibrates) {

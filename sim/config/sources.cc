@@ -25,6 +25,7 @@ constexpr std::array<std::string_view, 3> kScenarioMarks = {"maxtext", "sim", "x
 constexpr std::string_view kSchema = "schema", kSweep = "sweep";
 constexpr int64_t kSchemaVersion = 1;
 constexpr std::string_view kVariablePrefix = "M_";
+constexpr const char* kFlagVariable = "LIBTPU_INIT_ARGS";
 // MaxText looks at these before it looks at the environment.
 constexpr std::array<std::string_view, 4> kReadBeforeVariables = {
     "base_config", "model_name", "override_logical_axis_rules", "override_model_config"};
@@ -86,14 +87,28 @@ class Reader {
 
   void ReadArgument(int number, const std::string& argument) {
     sink_.SetArgument(number);
+    if (argument.starts_with("--")) {
+      Append(SplitXlaFlags(argument, WholeArgument(number, argument), false, diagnostics_),
+             contents_.last_xla_flags);
+      return;
+    }
     if (!IsAssignment(argument)) return ReadFileArgument(number, argument);
     const SourcePtr source = ArgumentSource(number, argument);
     Keep(ParseAssignment(source, argument.substr(0, argument.find('=')), diagnostics_),
          Layer::kArgument);
   }
 
-  // MaxText's M_<KEY>.
+  // libtpu's flags, below those of files, and MaxText's M_<KEY>.
   void ReadEnvironment(const Environment& environment) {
+    if (const auto flags = environment.find(kFlagVariable); flags != environment.end()) {
+      const SourcePtr source = VariableSource(kFlagVariable, flags->second);
+      const int column = static_cast<int>(flags->first.size()) + 2;
+      std::vector<XlaFlagSetting> all =
+          SplitXlaFlags(flags->second, {.source = source, .line = 1, .column = column}, false,
+                        diagnostics_);
+      Append(std::exchange(contents_.xla_flags, {}), all);
+      contents_.xla_flags = std::move(all);
+    }
     for (auto variable = environment.lower_bound(kVariablePrefix);
          variable != environment.end() && variable->first.starts_with(kVariablePrefix);
          ++variable) {
@@ -241,12 +256,17 @@ class Reader {
       return;
     }
     for (const YamlNode& flag : flags.children) {
-      if (!flag.IsScalar() || !flag.text.starts_with("--") || flag.text.size() == 2) {
-        diagnostics_.Error(NodeAt(source, flag), "an XLA flag is written --name=value");
+      if (flag.IsScalar()) {
+        Append(SplitXlaFlags(flag.text, NodeAt(source, flag), false, diagnostics_),
+               contents_.xla_flags);
       } else {
-        contents_.xla_flags.emplace_back(flag.text, NodeAt(source, flag));
+        diagnostics_.Error(NodeAt(source, flag), "an XLA flag is written --name=value");
       }
     }
+  }
+
+  static void Append(const std::vector<XlaFlagSetting>& flags, std::vector<XlaFlagSetting>& to) {
+    to.insert(to.end(), flags.begin(), flags.end());
   }
 
   void ReadMeasured(const SourcePtr& source, const YamlNode& measured) {

@@ -9,6 +9,7 @@
 
 #include "kernels/base/environment.h"
 #include "sim/config/setting_sink.h"
+#include "sim/config/xla_flags.h"
 
 namespace shardwise {
 
@@ -16,7 +17,8 @@ namespace shardwise {
 struct SourceContents {
   std::vector<Setting> settings;                            // ordered by layer, then by argument
   std::vector<ForeignSetting> foreign;                      // of a newer MaxText, in the order read
-  std::vector<std::pair<std::string, Location>> xla_flags;  // in the order given
+  std::vector<XlaFlagSetting> xla_flags;       // of the environment and of files; later ones win
+  std::vector<XlaFlagSetting> last_xla_flags;  // of arguments, above compile_xla_flags
   std::string id;                                           // of the last scenario file
   YamlNode measured;                                        // likewise
   YamlNode sweep;                                           // `sweep:` of the last sim.yml
@@ -26,8 +28,8 @@ struct SourceContents {
 };
 
 // Reads every argument (a file, "-" for standard input, the name of a built-in scenario, or
-// key=value), the model's file and the M_ variables of the environment. Mistakes are added to
-// `diagnostics`; the result is complete only if there are none.
+// key=value, or XLA flags), the model's file, and M_ variables and LIBTPU_INIT_ARGS of the
+// environment. Mistakes are added to `diagnostics`; the result is complete only if there are none.
 SourceContents ReadSources(const std::vector<std::string>& arguments,
                            const Environment& environment, Diagnostics& diagnostics);
 

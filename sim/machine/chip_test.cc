@@ -5,6 +5,7 @@
 #include <set>
 
 #include "kernels/base/embedded.h"
+#include "sim/config/xla_flags.h"
 
 namespace shardwise {
 namespace {
@@ -99,6 +100,29 @@ TEST(ChipTest, CollectiveEngines) {
             CollectiveEngine::kDma);
   EXPECT_EQ(EngineFor(Load("v6e"), CollectiveKind::kAllReduce, 1e6, {}, true),
             CollectiveEngine::kDma);
+}
+
+// The table of XLA flags calls modelled, chip by chip, exactly what prices read.
+TEST(ChipTest, ModelledFlagsAreThoseThatAreRead) {
+  for (const std::string& name : ChipNames()) {
+    const Chip chip = Load(name);
+    std::set<std::string_view> read, listed;
+    for (const CollectiveIssue& issue : chip.collectives) {
+      for (const CollectiveIssue::Rule& rule : issue.rules) {
+        const std::string_view flag = std::string_view(rule.flag).substr(2);
+        read.insert(flag.substr(0, flag.find('=')));
+      }
+    }
+    if (chip.clocks.size() > 1) read.insert("xla_tpu_dvfs_p_state");
+    if (chip.matmul.ComputeFactor(chip.matmul.large_vmem_limit_kib) !=
+        chip.matmul.ComputeFactor(0)) {
+      read.insert("xla_tpu_scoped_vmem_limit_kib");
+    }
+    for (const XlaFlagSpec& flag : AllXlaFlags()) {
+      if (flag.UseOn(name) == KeyUse::kModelled) listed.insert(flag.name);
+    }
+    EXPECT_EQ(listed, read) << name;
+  }
 }
 
 TEST(ChipTest, FilesWithMistakesAreRefused) {
