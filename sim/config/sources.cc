@@ -10,6 +10,7 @@
 
 #include "kernels/base/embedded.h"
 #include "sim/config/maxtext_files.h"
+#include "sim/config/recipe_settings.h"
 #include "sim/config/scenario.h"
 #include "sim/config/source_file.h"
 
@@ -73,7 +74,8 @@ class Reader {
   explicit Reader(Diagnostics& diagnostics)
       : diagnostics_(diagnostics),
         sink_(diagnostics),
-        maxtext_(sink_, diagnostics, contents_.notes) {}
+        maxtext_(sink_, diagnostics, contents_.notes),
+        recipes_(sink_, maxtext_, diagnostics) {}
 
   // Files come first: the user's base.yml says what a key is.
   void ReadArguments(const std::vector<std::string>& arguments) {
@@ -103,9 +105,8 @@ class Reader {
     if (const auto flags = environment.find(kFlagVariable); flags != environment.end()) {
       const SourcePtr source = VariableSource(kFlagVariable, flags->second);
       const int column = static_cast<int>(flags->first.size()) + 2;
-      std::vector<XlaFlagSetting> all =
-          SplitXlaFlags(flags->second, {.source = source, .line = 1, .column = column}, false,
-                        diagnostics_);
+      std::vector<XlaFlagSetting> all = SplitXlaFlags(
+          flags->second, {.source = source, .line = 1, .column = column}, false, diagnostics_);
       Append(std::exchange(contents_.xla_flags, {}), all);
       contents_.xla_flags = std::move(all);
     }
@@ -123,11 +124,12 @@ class Reader {
   }
 
   SourceContents Finish() {
+    AppendTexts(recipes_.CheckUnknown(), contents_.notes);
     maxtext_.ReadModel();
     maxtext_.ReadPreset();
     contents_.settings = sink_.TakeSettings();
     contents_.foreign = sink_.TakeForeign();
-    contents_.warnings = sink_.TakeWarnings();
+    AppendTexts(sink_.TakeWarnings(), contents_.warnings);
     return std::move(contents_);
   }
 
@@ -182,6 +184,13 @@ class Reader {
 
   void ReadText(const std::string& name, std::string_view text, const Location& named) {
     const SourcePtr source = FileSource(name, text);
+    if (IsRecipe(name, source->text)) {
+      const Recipe recipe = recipes_.Read(source);
+      Append(recipe.xla_flags, contents_.xla_flags);
+      AppendTexts(recipe.warnings, contents_.warnings);
+      AppendTexts(recipe.notes, contents_.notes);
+      return;
+    }
     const std::optional<YamlNode> root = ParseMap(source, diagnostics_);
     if (!root.has_value()) return;
     if (std::any_of(kScenarioMarks.begin(), kScenarioMarks.end(),
@@ -268,6 +277,9 @@ class Reader {
   static void Append(const std::vector<XlaFlagSetting>& flags, std::vector<XlaFlagSetting>& to) {
     to.insert(to.end(), flags.begin(), flags.end());
   }
+  static void AppendTexts(const std::vector<std::string>& texts, std::vector<std::string>& to) {
+    to.insert(to.end(), texts.begin(), texts.end());
+  }
 
   void ReadMeasured(const SourcePtr& source, const YamlNode& measured) {
     for (std::string_view number : {"step_time_s", "tflops_per_chip", "tokens_per_s_per_chip"}) {
@@ -285,6 +297,7 @@ class Reader {
   SourceContents contents_;
   SettingSink sink_;
   MaxTextFiles maxtext_;
+  RecipeSettings recipes_;
 };
 
 }  // namespace

@@ -15,14 +15,14 @@ namespace shardwise {
 
 // What all arguments say, before any layer wins.
 struct SourceContents {
-  std::vector<Setting> settings;                            // ordered by layer, then by argument
-  std::vector<ForeignSetting> foreign;                      // of a newer MaxText, in the order read
+  std::vector<Setting> settings;               // ordered by layer, then by argument
+  std::vector<ForeignSetting> foreign;         // of a newer MaxText, in the order read
   std::vector<XlaFlagSetting> xla_flags;       // of the environment and of files; later ones win
   std::vector<XlaFlagSetting> last_xla_flags;  // of arguments, above compile_xla_flags
-  std::string id;                                           // of the last scenario file
-  YamlNode measured;                                        // likewise
-  YamlNode sweep;                                           // `sweep:` of the last sim.yml
-  SourcePtr sweep_source;                                   // null: there is none
+  std::string id;                              // of the last scenario file
+  YamlNode measured;                           // likewise
+  YamlNode sweep;                              // `sweep:` of the last sim.yml
+  SourcePtr sweep_source;                      // null: there is none
   std::vector<std::string> warnings;
   std::vector<std::string> notes;
 };
