@@ -131,3 +131,26 @@ function(sw_embed library)
     VERBATIM)
   target_sources(${target} PRIVATE ${generated})
 endfunction()
+
+# Target sw_revision: FILE says which source this is, anew at every build.
+function(sw_revision file)
+  add_custom_target(sw_revision
+    COMMAND ${CMAKE_COMMAND} -DOUT=${file} -DROOT=${PROJECT_SOURCE_DIR}
+            -P ${PROJECT_SOURCE_DIR}/cmake/Revision.cmake
+    BYPRODUCTS ${file}
+    VERBATIM)
+  set_source_files_properties(${file} PROPERTIES INCLUDE_DIRECTORIES ${PROJECT_SOURCE_DIR})
+endfunction()
+
+# Installs what `shardwise ARGUMENTS` prints as the file DESTINATION.
+function(sw_install_output arguments destination)
+  cmake_path(GET destination FILENAME name)
+  cmake_path(GET destination PARENT_PATH folder)
+  string(MAKE_C_IDENTIFIER "${arguments}" id)
+  set(file ${PROJECT_BINARY_DIR}/install/${id})
+  install(CODE "
+    file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/install)
+    execute_process(COMMAND $<TARGET_FILE:shardwise> ${arguments}
+                    OUTPUT_FILE ${file} COMMAND_ERROR_IS_FATAL ANY)" COMPONENT cli)
+  install(FILES ${file} DESTINATION ${folder} RENAME ${name} COMPONENT cli)
+endfunction()

@@ -7,6 +7,7 @@
 
 #include "model/ir/op.h"
 #include "sim/config/keys.h"
+#include "sim/config/xla_flags.h"
 
 namespace shardwise {
 namespace {
@@ -131,6 +132,24 @@ Table BuildKeyTable(std::string_view pattern) {
     if (key.name.find(pattern) == std::string_view::npos) continue;
     table.rows.push_back({std::string(key.name), std::string(key.type), std::string(key.fallback),
                           UsesText(key), std::string(key.choices), std::string(key.meaning)});
+  }
+  return table;
+}
+
+Table BuildXlaFlagTable(std::string_view pattern) {
+  Table table;
+  table.columns = {{"flag", "flag", Unit::kText},
+                   {"type", "type", Unit::kText},
+                   {"use", "use", Unit::kText},
+                   {"meaning", "meaning", Unit::kText}};
+  for (const XlaFlagSpec& flag : AllXlaFlags()) {
+    if (flag.name.find(pattern) == std::string_view::npos) continue;
+    std::string use(UseText(flag.use));
+    if (!flag.families.empty()) {
+      use += fmt::format(" on {}; {} elsewhere", flag.families, UseText(flag.elsewhere));
+    }
+    table.rows.push_back({std::string(flag.name), std::string(flag.type), std::move(use),
+                          std::string(flag.meaning)});
   }
   return table;
 }

@@ -22,5 +22,7 @@ Table BuildOpTable();
 
 // Configuration keys whose name contains `pattern`.
 Table BuildKeyTable(std::string_view pattern);
+// Known flags of the TPU compiler whose name contains `pattern`.
+Table BuildXlaFlagTable(std::string_view pattern);
 
 }  // namespace shardwise

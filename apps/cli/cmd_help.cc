@@ -1,3 +1,4 @@
+#include "apps/cli/man_page.h"
 #include "apps/cli/verbs.h"
 
 namespace shardwise {
@@ -5,10 +6,14 @@ namespace {
 
 class HelpVerb : public Verb {
  public:
-  void Bind(OptionParser& parser) override { parser.AddFlag("--all", all_); }
+  void Bind(OptionParser& parser) override {
+    parser.AddFlag("--all", all_);
+    parser.AddFlag("--man", man_);
+  }
 
   StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
     if (parser.rest().size() > 1) return parser.Misused("help takes one verb");
+    if (man_) return Emit(ManPage(), "-", io);
     if (!parser.rest().empty()) {
       const VerbInfo* verb = FindVerb(parser.rest()[0]);
       if (verb == nullptr) return UnknownVerb(parser.rest()[0]);
@@ -22,7 +27,7 @@ class HelpVerb : public Verb {
   }
 
  private:
-  bool all_ = false;
+  bool all_ = false, man_ = false;
 };
 
 }  // namespace
@@ -34,10 +39,12 @@ constinit const VerbInfo kHelpVerb = {.name = "help",
 Explains the tool or one verb.
 
   --all             explains every verb
+  --man             prints the man page
   -h, --help        prints this text
 
-Example:
+Examples:
   shardwise help simulate
+  shardwise help --man > shardwise.1
 )",
                                       .make = MakeVerb<HelpVerb>};
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "apps/cli/scenario_options.h"
 #include "apps/cli/verbs.h"
 #include "reports/html/report_page.h"
 #include "reports/output_file.h"
@@ -12,7 +13,6 @@
 #include "reports/report_builder.h"
 #include "reports/trace.h"
 #include "sim/analysis/evaluate.h"
-#include "sim/sched/schedule.h"
 
 namespace shardwise {
 namespace {
@@ -46,7 +46,6 @@ struct SimulateOptions {
   std::string trace;  // file; empty: none
   std::string output = "-";
   std::string policy;  // empty: as the scenario says
-  std::vector<std::string> sim_files;
   bool show_config = false;
   bool allow_oom = false;
   bool suggest = false;
@@ -94,10 +93,8 @@ Status CheckOptions(const SimulateOptions& options, const OptionParser& parser) 
   if (parser.rest().empty()) {
     return parser.Misused("nothing to simulate: name a file, a built-in scenario or key=value");
   }
-  if (!options.table.empty()) {
-    SW_RETURN_IF_ERROR(CheckChoice("--table", options.table,
-                                   {"summary", "ops", "collectives", "causes", "memory"}));
-    if (options.format != Format::kCsv) return parser.Misused("--table needs --format csv");
+  if (!options.table.empty() && options.format != Format::kCsv) {
+    return parser.Misused("--table needs --format csv");
   }
   if (options.show_config && (options.format == Format::kCsv || options.format == Format::kHtml ||
                               !options.trace.empty())) {
@@ -107,18 +104,19 @@ Status CheckOptions(const SimulateOptions& options, const OptionParser& parser) 
   if (!options.trace.empty() && options.trace == options.output) {
     return parser.Misused("--trace and --output name the same file");
   }
-  return options.policy.empty() ? absl::OkStatus() : ParseSchedulePolicy(options.policy).status();
+  return absl::OkStatus();
 }
 
 class SimulateVerb : public Verb {
  public:
   void Bind(OptionParser& parser) override {
+    scenario_.Bind(parser);
     parser.AddFormat({Format::kText, Format::kJson, Format::kCsv, Format::kHtml}, options_.format);
-    parser.AddText("--table", options_.table);
+    parser.AddChoice("--table", {"summary", "ops", "collectives", "causes", "memory"},
+                     options_.table);
     parser.AddText("--trace", options_.trace);
     parser.AddText("-o,--output", options_.output);
-    parser.AddText("--policy", options_.policy);
-    parser.AddList("--sim", options_.sim_files);
+    parser.AddChoice("--policy", {"program-order", "latency-hiding", "ideal"}, options_.policy);
     parser.AddFlag("--show-config", options_.show_config);
     parser.AddFlag("--allow-oom", options_.allow_oom);
     parser.AddFlag("--suggest", options_.suggest);
@@ -126,8 +124,7 @@ class SimulateVerb : public Verb {
 
   StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
     SW_RETURN_IF_ERROR(CheckOptions(options_, parser));
-    std::vector<std::string> inputs = parser.rest();
-    inputs.insert(inputs.end(), options_.sim_files.begin(), options_.sim_files.end());
+    std::vector<std::string> inputs = scenario_.Inputs(parser);
     if (!options_.policy.empty()) inputs.push_back("sim.policy=" + options_.policy);
     SW_ASSIGN_OR_RETURN(Scenario scenario, LoadScenario(inputs, io.environment));
     if (options_.show_config) {
@@ -151,6 +148,7 @@ class SimulateVerb : public Verb {
   }
 
  private:
+  ScenarioOptions scenario_;
   SimulateOptions options_;
 };
 
@@ -163,9 +161,11 @@ constinit const VerbInfo kSimulateVerb = {
 
 Prices one training step: how long it takes, what it holds in memory, and why.
 A FILE is a MaxText yml (base.yml, one on top of it, or models/*.yml), a
-scenario file, or a sim.yml; - is standard input, and the name of a built-in
-scenario (IW-07) works too. key=value is any MaxText key, or a sim.* key. Later
-ones win. M_<KEY> in the environment sets a MaxText key.
+scenario file, a sim.yml, or a recipe: a script or a Kubernetes manifest that
+starts MaxText, or the README around it; nothing in it is run. - is standard
+input, and the name of a built-in scenario (IW-07) works too. key=value is any
+MaxText key, or a sim.* key. Later ones win. M_<KEY> in the environment sets a
+MaxText key.
 
   --format FORMAT   text (default), json, csv, or html: one page that needs no
                     server and no network
@@ -175,6 +175,8 @@ ones win. M_<KEY> in the environment sets a MaxText key.
                     all; - (default) is standard output
   --policy POLICY   order of kernels: program-order, latency-hiding (default),
                     or ideal; the same as sim.policy=POLICY
+  --xla FLAGS       flags of the TPU compiler, "--a=1 --b=2"; may be repeated.
+                    They win over those of files and of LIBTPU_INIT_ARGS
   --suggest         also prices some 25 single changes (remat policy, mesh,
                     batch, flags, ...) and prints the best three that differ in
                     kind, or what would make the step fit
@@ -193,6 +195,7 @@ Examples:
   shardwise simulate IW-07 per_device_batch_size=4 --format json -o step.json
   shardwise simulate V4-Flash --format html -o report.html
   shardwise simulate IW-07 --suggest
+  shardwise simulate run_recipe.sh --xla --xla_tpu_dvfs_p_state=7
   shardwise simulate model_name=llama3.1-8b compile_topology=v5p-16 \
       ici_fsdp_parallelism=8 per_device_batch_size=2 --trace step.pftrace
 )",

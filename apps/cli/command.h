@@ -17,6 +17,7 @@ struct Console {
   std::ostream& out;
   std::ostream& err;
   Environment environment = {};
+  std::string revision = {};  // of the source, as git describes it; empty: not known
 };
 
 // Exit codes of the tool.

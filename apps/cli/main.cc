@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/cli/revision.h"
 #include "apps/cli/run_main.h"
 
 namespace {
@@ -36,5 +37,6 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);
   std::ios::sync_with_stdio(false);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  return shardwise::RunMain(arguments, {std::cout, std::cerr, ProcessEnvironment()});
+  return shardwise::RunMain(arguments,
+                            {std::cout, std::cerr, ProcessEnvironment(), shardwise::kRevision});
 }

@@ -43,6 +43,12 @@ void OptionParser::AddList(const std::string& names, std::vector<std::string>& v
   app_->cli.add_option(names, values)->allow_extra_args(false);
 }
 
+void OptionParser::AddChoice(const std::string& names, std::vector<std::string_view> choices,
+                             std::string& value) {
+  app_->cli.add_option(names, value);
+  choices_.push_back({names.substr(names.find("--")), std::move(choices), &value});
+}
+
 void OptionParser::AddFormat(std::initializer_list<Format> choices, Format& format) {
   formats_ = choices;
   format_ = &format;
@@ -68,7 +74,16 @@ Status OptionParser::Parse(std::vector<std::string> arguments) {
     rest_.push_back(std::move(argument));
   }
   rest_.insert(rest_.end(), plain.begin(), plain.end());
+  SW_RETURN_IF_ERROR(CheckChoices());
   return ReadFormat();
+}
+
+Status OptionParser::CheckChoices() const {
+  for (const Choice& choice : choices_) {
+    if (app_->cli.count(choice.name) == 0) continue;
+    SW_RETURN_IF_ERROR(CheckChoice(choice.name, *choice.value, choice.choices));
+  }
+  return absl::OkStatus();
 }
 
 Status OptionParser::ReadFormat() {
@@ -88,11 +103,27 @@ Status OptionParser::TakesNoArguments() const {
   return rest_.empty() ? absl::OkStatus() : Misused(verb_ + " takes no arguments");
 }
 
+std::vector<OptionParser::Option> OptionParser::Options() const {
+  std::vector<Option> options;
+  for (const CLI::Option* option : app_->cli.get_options()) {
+    Option& out = options.emplace_back();
+    for (const std::string& name : option->get_lnames()) out.names.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) out.names.push_back("-" + name);
+    out.takes_value = option->get_type_size() > 0;
+    for (const Choice& choice : choices_) {
+      if (choice.name == out.names[0]) out.choices = choice.choices;
+    }
+    if (out.names[0] == "--format") {
+      for (Format format : formats_) out.choices.push_back(Name(format));
+    }
+  }
+  return options;
+}
+
 std::vector<std::string> OptionParser::Names() const {
   std::vector<std::string> names;
-  for (const CLI::Option* option : app_->cli.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-    for (const std::string& name : option->get_snames()) names.push_back("-" + name);
+  for (const Option& option : Options()) {
+    names.insert(names.end(), option.names.begin(), option.names.end());
   }
   return names;
 }

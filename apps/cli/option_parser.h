@@ -26,6 +26,9 @@ class OptionParser {
   void AddText(const std::string& names, std::string& value);
   // May be given several times, with one value each.
   void AddList(const std::string& names, std::vector<std::string>& values);
+  // One of these words; `value` stays as it is without the option.
+  void AddChoice(const std::string& names, std::vector<std::string_view> choices,
+                 std::string& value);
   // --format, one of these; the first is what `format` is without it.
   void AddFormat(std::initializer_list<Format> choices, Format& format);
 
@@ -39,17 +42,30 @@ class OptionParser {
   Status Misused(std::string_view text) const;
   // The same, if there is anything in rest().
   Status TakesNoArguments() const;
-  // Options as they are written: "--format", "-o".
+  struct Option {
+    std::vector<std::string> names;  // as they are written: "--output", "-o"
+    bool takes_value = false;
+    std::vector<std::string_view> choices;  // empty: any value
+  };
+  std::vector<Option> Options() const;
+  // Of all options.
   std::vector<std::string> Names() const;
 
  private:
   Status UnknownOption(const std::string& argument) const;
   Status ReadFormat();
+  Status CheckChoices() const;
 
   struct App;  // hides CLI11, which costs seconds of compilation
   std::string verb_;
   std::unique_ptr<App> app_;
   bool help_ = false;
+  struct Choice {
+    std::string name;  // the long one
+    std::vector<std::string_view> choices;
+    const std::string* value;
+  };
+  std::vector<Choice> choices_;
   std::string format_name_;
   std::vector<Format> formats_;
   Format* format_ = nullptr;

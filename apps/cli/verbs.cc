@@ -11,8 +11,8 @@ namespace shardwise {
 
 std::span<const VerbInfo* const> Verbs() {
   static constexpr std::array kVerbs = {
-      &kSimulateVerb, &kAccuracyVerb, &kStudyVerb, &kGraphVerb,   &kChipsVerb,
-      &kOpsVerb,      &kKeysVerb,     &kHelpVerb,  &kVersionVerb,
+      &kSimulateVerb, &kAccuracyVerb, &kStudyVerb, &kGraphVerb,      &kChipsVerb, &kTopologiesVerb,
+      &kModelsVerb,   &kOpsVerb,      &kKeysVerb,  &kCompletionVerb, &kHelpVerb,  &kVersionVerb,
   };
   return kVerbs;
 }

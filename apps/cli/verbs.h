@@ -14,8 +14,11 @@ extern const VerbInfo kAccuracyVerb;
 extern const VerbInfo kStudyVerb;
 extern const VerbInfo kGraphVerb;
 extern const VerbInfo kChipsVerb;
+extern const VerbInfo kTopologiesVerb;
+extern const VerbInfo kModelsVerb;
 extern const VerbInfo kOpsVerb;
 extern const VerbInfo kKeysVerb;
+extern const VerbInfo kCompletionVerb;
 extern const VerbInfo kHelpVerb;
 extern const VerbInfo kVersionVerb;
 
