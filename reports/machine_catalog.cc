@@ -19,7 +19,7 @@
 namespace shardwise {
 namespace {
 
-std::string WrapText(const Topology& topology) {
+std::string WrappedSides(const Topology& topology) {
   std::string text;
   for (int d = 0; d < 3; ++d) {
     if (topology.wrap[d]) text += fmt::format("{}{}", text.empty() ? "" : " ", "xyz"[d]);
@@ -120,7 +120,7 @@ StatusOr<Table> BuildTopologyTable(const std::string& name) {
     const auto hbm = static_cast<int64_t>(topology.chip.hbm_bytes.value);
     const int64_t hosts = topology.chips_per_slice() / topology.chips_per_host;
     table.rows.push_back({topology.name, ShapeText(topology), topology.chips_per_slice(),
-                          topology.devices_per_slice(), hosts, WrapText(topology), hbm,
+                          topology.devices_per_slice(), hosts, WrappedSides(topology), hbm,
                           hbm * topology.devices_per_slice()});
   }
   return table;

@@ -29,7 +29,7 @@ keys, and the values of those that have a fixed set of them.
   -h, --help        prints this text
 
 Examples:
-  shardwise completion bash > ~/.local/share/bash-completion/completions/shardwise
+  shardwise completion bash > shardwise.bash && source shardwise.bash
   shardwise completion fish > ~/.config/fish/completions/shardwise.fish
 )",
                                             .make = MakeVerb<CompletionVerb>};

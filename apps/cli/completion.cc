@@ -11,6 +11,7 @@
 
 #include "apps/cli/verbs.h"
 #include "sim/config/keys.h"
+#include "sim/config/remat_policies.h"
 #include "sim/config/scenario.h"
 #include "sim/config/topologies.h"
 #include "sim/machine/chip.h"
@@ -56,6 +57,9 @@ Words ValuesOf(const KeySpec& key) {
     if (!choice.empty()) values.emplace_back(choice);
   }
   if (key.Allows("bool")) values.insert(values.end(), {"true", "false"});
+  if (key.name == "remat_policy") {
+    for (std::string_view policy : RematPolicyNames()) values.emplace_back(policy);
+  }
   if (key.name == "compile_topology") {
     for (const TopologySize& size : AllTopologies()) values.emplace_back(size.name);
   }

@@ -90,6 +90,21 @@ TEST(Listings, ModelsWithTheirParameters) {
   EXPECT_EQ(Shardwise({"models", "lama3.1-8b"}).code, 2);
 }
 
+// Nothing about hardware is said without unit, source and status.
+TEST(Listings, EveryNumberOfAChipIsSourced) {
+  for (const auto& row : JsonOf({"chips", "--format", "json"})) {
+    const std::string key = row["chip"].get<std::string>() + " " + row["key"].get<std::string>();
+    const std::string value = row["value"], status = row["status"];
+    const bool number = value.find_first_of("0123456789") == value.find_first_not_of("[-");
+    EXPECT_EQ(row["unit"] != "", number && key.find("collectives.") == std::string::npos)
+        << key << " " << value;
+    EXPECT_TRUE(status == "published" || status == "measured" || status == "compiler" ||
+                status == "assumed")
+        << key;
+    EXPECT_GT(row["source"].get<std::string>().size(), 5u) << key;
+  }
+}
+
 TEST(Listings, XlaFlags) {
   EXPECT_EQ(JsonOf({"keys", "xla", "--format", "json"}).size(), AllXlaFlags().size());
   const auto flags = JsonOf({"keys", "xla", "dvfs", "--format", "json"});
@@ -114,7 +129,7 @@ TEST(Listings, JsonSchemas) {
   }
   EXPECT_EQ(maxtext["properties"].size() + ours, AllKeys().size());
   const auto& batch = maxtext["properties"]["per_device_batch_size"];
-  EXPECT_EQ(batch["anyOf"][0]["type"], "number");
+  EXPECT_EQ(batch["anyOf"][0]["type"], "integer");
   const auto sim = JsonOf({"keys", "--json-schema", "sim"});
   EXPECT_EQ(sim["properties"]["moe"]["properties"].contains("load"), true);
   EXPECT_EQ(sim["properties"]["policy"]["anyOf"][0]["enum"].size(), 3u);
@@ -135,10 +150,9 @@ TEST(XlaOptions, WinOverTheEnvironment) {
     arguments.insert(arguments.begin(), {"simulate", "--show-config"});
     const std::string out =
         Shardwise(arguments, {{"LIBTPU_INIT_ARGS", "--xla_tpu_scoped_vmem_limit_kib=1"}}).out;
-    return out.substr(std::min(out.find("xla_flags:"), out.size()));
+    return out.substr(std::min(out.find("\nxla_flags:"), out.size() - 1) + 1);
   };
-  EXPECT_EQ(flags_of({}),
-            "xla_flags:\n- --xla_tpu_scoped_vmem_limit_kib=1  # LIBTPU_INIT_ARGS:1\n");
+  EXPECT_EQ(flags_of({}), "xla_flags:\n- --xla_tpu_scoped_vmem_limit_kib=1  # LIBTPU_INIT_ARGS\n");
   for (const std::vector<std::string>& option :
        {std::vector<std::string>{"--xla", "--xla_tpu_scoped_vmem_limit_kib=2"},
         {"--xla=--xla_tpu_scoped_vmem_limit_kib=2"},
@@ -168,9 +182,10 @@ TEST(Completion, BashOffersWhatFits) {
   EXPECT_EQ(Offered({"simulate", "--format", "=", "j"}), "json ");
   EXPECT_EQ(Offered({"simulate", "--policy", "l"}), "latency-hiding ");
   EXPECT_EQ(Offered({"simulate", "IW-0"}), "IW-05 IW-07 IW-08 ");
-  EXPECT_EQ(Offered({"simulate", "IW-07", "remat_pol"}), "remat_policy= ");
+  EXPECT_EQ(Offered({"simulate", "IW-07", "remat_pol"}), "remat_policy= remat_policy_for_vit= ");
   EXPECT_EQ(Offered({"simulate", "remat_policy", "=", "minimal_o"}), "minimal_offloaded ");
   EXPECT_EQ(Offered({"simulate", "remat_policy=minimal_o"}), "remat_policy=minimal_offloaded ");
+  EXPECT_EQ(Offered({"simulate", "opt_type", "=", "m"}), "muon ");
   EXPECT_EQ(Offered({"simulate", "scan_layers", "="}), "true false ");
   EXPECT_EQ(Offered({"simulate", "compile_topology", "=", "v6e-1"}), "v6e-1 v6e-16 v6e-128 ");
   EXPECT_EQ(Offered({"simulate", "model_name", "=", "deepseek4-2"}), "deepseek4-284b ");
@@ -191,6 +206,16 @@ TEST(Completion, OtherShellsReadTheirScripts) {
     RunShell(std::string(shell) + " --no-execute", script.out);
   }
   EXPECT_EQ(Shardwise({"completion", "csh"}).code, 2);
+  if (!HasShell("fish")) return;
+  const std::string script = Shardwise({"completion", "fish"}).out;
+  const auto offered = [&](const std::string& line) {
+    return RunShell("fish", script + "\ncomplete -C '" + line + "'\n");
+  };
+  EXPECT_NE(offered("shardwise topo").find("topologies\t"), std::string::npos);
+  EXPECT_EQ(offered("shardwise simulate --format j"), "json\n");
+  EXPECT_EQ(offered("shardwise simulate remat_policy=minimal_o"),
+            "remat_policy=minimal_offloaded\n");
+  EXPECT_NE(offered("shardwise chips v").find("v5p\n"), std::string::npos);
 }
 
 TEST(ManPage, HoldsEveryVerbAndOption) {

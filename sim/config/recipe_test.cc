@@ -103,12 +103,12 @@ TEST(Recipes, PlacesAreThoseOfTheScript) {
   for (const ResolvedKey& key : recipe->keys) {
     const size_t colon = key.origin.find(".sh:");
     if (colon == std::string::npos || key.origin.find(',') != std::string::npos) continue;
-    if (key.value.size() < 3) continue;
+    if (key.value.size() < 3 || key.value == "null") continue;
     const std::string& line = lines[std::stoul(key.origin.substr(colon + 4)) - 1];
     EXPECT_NE(line.find(key.value), std::string::npos) << key.name << " at " << key.origin;
     ++checked;
   }
-  EXPECT_GT(checked, 35);
+  EXPECT_GT(checked, 30);
   EXPECT_EQ(recipe->xla_flag_origins[0], "sim/config/testdata/recipes/xpk.sh:22");
 }
 

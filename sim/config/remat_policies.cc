@@ -125,6 +125,12 @@ void WarnUnreadKeys(const Settings& settings, const std::string& policy,
 
 }  // namespace
 
+std::vector<std::string_view> RematPolicyNames() {
+  std::vector<std::string_view> names = {"custom", "none"};
+  for (const Preset& known : kPresets) names.push_back(known.name);
+  return names;
+}
+
 RematPolicy ResolveRemat(const Settings& settings, const CheckpointNames& emitted,
                          Diagnostics& diagnostics, std::vector<std::string>& warnings) {
   const std::string name = settings.Text("remat_policy");
@@ -138,12 +144,10 @@ RematPolicy ResolveRemat(const Settings& settings, const CheckpointNames& emitte
   const auto preset = std::find_if(kPresets.begin(), kPresets.end(),
                                    [&](const Preset& p) { return p.name == name; });
   if (preset == kPresets.end()) {
-    std::vector<std::string_view> names = {"custom", "none"};
-    for (const Preset& known : kPresets) names.push_back(known.name);
     diagnostics
         .Error(settings.ValueAt("remat_policy"),
                fmt::format("{} is not a value of remat_policy", Quote(name)))
-        .hint = SuggestName(name, names);
+        .hint = SuggestName(name, RematPolicyNames());
     return policy;
   }
   std::vector<std::string> listed;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/ir/autodiff.h"
@@ -15,6 +16,9 @@ struct CheckpointNames {
   std::vector<std::string> hidden;  // inside manual regions, which keep nothing
   std::vector<std::string> partly;  // both: kept outside the regions only
 };
+
+// Legal values of remat_policy.
+std::vector<std::string_view> RematPolicyNames();
 
 // remat_policy and, for "custom", the keys of the single tensors. Saving what cannot be saved is a
 // warning, since it has no effect. An unknown policy is a diagnostic.

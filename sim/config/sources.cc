@@ -107,6 +107,11 @@ class Reader {
       const int column = static_cast<int>(flags->first.size()) + 2;
       std::vector<XlaFlagSetting> all = SplitXlaFlags(
           flags->second, {.source = source, .line = 1, .column = column}, false, diagnostics_);
+      if (!all.empty()) {
+        contents_.notes.push_back(
+            fmt::format("the environment's {} adds {} XLA flag{} below those of files and options",
+                        kFlagVariable, all.size(), all.size() == 1 ? "" : "s"));
+      }
       Append(std::exchange(contents_.xla_flags, {}), all);
       contents_.xla_flags = std::move(all);
     }
