@@ -203,7 +203,7 @@ TEST(Completion, OtherShellsReadTheirScripts) {
     EXPECT_NE(script.out.find("remat_policy="), std::string::npos) << shell;
     EXPECT_NE(script.out.find("topologies"), std::string::npos) << shell;
     if (!HasShell(shell)) continue;
-    RunShell(std::string(shell) + " --no-execute", script.out);
+    RunShell(std::string(shell) + " -n", script.out);
   }
   EXPECT_EQ(Shardwise({"completion", "csh"}).code, 2);
   if (!HasShell("fish")) return;

@@ -33,8 +33,8 @@ struct SourceContents {
 SourceContents ReadSources(const std::vector<std::string>& arguments,
                            const Environment& environment, Diagnostics& diagnostics);
 
-// One key=value after all those of `contents`, as argument `number`. False, with nothing done, where
-// all sources must be read again: it may ask for other files, or depend on them.
+// One key=value after all those of `contents`, as argument `number`. False, with nothing done,
+// where all sources must be read again: it may ask for other files, or depend on them.
 bool AddAssignment(int number, const std::string& argument, SourceContents& contents,
                    Diagnostics& diagnostics);
 
