@@ -320,6 +320,28 @@ struct Pricer::Rep {
   Capacities capacities;
   double compute_factor;
   std::unordered_map<std::string, KernelPrice> prices;  // looked up, never walked
+
+  // All but the time alone.
+  KernelPrice PriceOf(const Block& block, const FusedKernel& kernel) const {
+    const Node& anchor = block.nodes[kernel.anchor];
+    const Chip& chip = placement.topology.chip;
+    switch (kernel.kind) {
+      case KernelKind::kCall:
+        return {};
+      case KernelKind::kCollective:
+        return PriceCollectiveNode(anchor, block.type(anchor.in[0]), block.type(anchor.out[0]),
+                                   placement, options.xla_flags);
+      case KernelKind::kTransfer:
+        return PriceTransfer(anchor, block.type(anchor.in[0]), chip);
+      case KernelKind::kCompute:
+        break;
+    }
+    KernelPrice price = ComputePricer(block, kernel, chip, options, compute_factor).Run();
+    if (IsRelayout(*anchor.op) && GathersOnSparseCore(chip, price, options)) {
+      price.demand.stages.clear();
+    }
+    return price;
+  }
 };
 
 Pricer::Pricer(const Placement& placement, CostOptions options) {
@@ -339,23 +361,8 @@ const KernelPrice& Pricer::Price(const Block& block, const FusedKernel& kernel) 
 }
 
 KernelPrice Pricer::Compute(const Block& block, const FusedKernel& kernel) const {
-  const Node& anchor = block.nodes[kernel.anchor];
-  const Chip& chip = rep_->placement.topology.chip;
-  switch (kernel.kind) {
-    case KernelKind::kCall:
-      return {};
-    case KernelKind::kCollective:
-      return PriceCollectiveNode(anchor, block.type(anchor.in[0]), block.type(anchor.out[0]),
-                                 rep_->placement, rep_->options.xla_flags);
-    case KernelKind::kTransfer:
-      return PriceTransfer(anchor, block.type(anchor.in[0]), chip);
-    case KernelKind::kCompute:
-      break;
-  }
-  KernelPrice price = ComputePricer(block, kernel, chip, rep_->options, rep_->compute_factor).Run();
-  if (IsRelayout(*anchor.op) && GathersOnSparseCore(chip, price, rep_->options)) {
-    price.demand.stages.clear();
-  }
+  KernelPrice price = rep_->PriceOf(block, kernel);
+  price.alone = AloneTime(price.demand, rep_->capacities);
   return price;
 }
 

@@ -64,6 +64,7 @@ struct CollectiveInfo {
 
 struct KernelPrice {
   Demand demand;
+  Duration alone;  // of the demand, with the device to itself
   OpClass op_class = OpClass::kStructural;
   double flops = 0;          // matrix FLOPs of the block's types, unpadded, visited share only
   double ideal_seconds = 0;  // the same at the device's peak for the operand dtype

@@ -53,10 +53,15 @@ std::string MemoryProfile::OutOfMemoryText() const {
 }
 
 MemoryProfile ProfileMemory(const Program& program, const std::vector<BlockPlan>& plans,
-                            const Chip& chip, bool describe) {
+                            const Chip& chip, MemoryOptions options) {
   std::vector<BlockMemory> blocks;
   for (size_t b = 0; b < program.blocks.size(); ++b) {
-    blocks.push_back(ProfileBlock(program, static_cast<int>(b), plans[b], blocks, describe));
+    if (!options.same_as.empty() && options.same_as[b] != static_cast<int>(b)) {
+      blocks.push_back(blocks[options.same_as[b]]);
+      continue;
+    }
+    blocks.push_back(
+        ProfileBlock(program, static_cast<int>(b), plans[b], blocks, options.describe));
   }
   const Block& entry = program.entry();
   MemoryProfile profile;
@@ -64,7 +69,8 @@ MemoryProfile ProfileMemory(const Program& program, const std::vector<BlockPlan>
     const TensorType& type = entry.type(input.value);
     const int64_t bytes = PhysicalBytes(type);
     profile.argument_bytes += bytes;
-    if (describe) profile.live_at_peak.push_back({input.name, "", type, bytes, RoleOf(input.role)});
+    if (options.describe)
+      profile.live_at_peak.push_back({input.name, "", type, bytes, RoleOf(input.role)});
   }
   std::vector<bool> donated(entry.outputs.size(), false);
   for (auto [input, output] : entry.donated) donated[output] = true;

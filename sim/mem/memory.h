@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -83,9 +84,13 @@ struct BlockMemoryPoint {
 std::vector<std::vector<BlockMemoryPoint>> MemoryByBlock(const SpmdProgram& spmd,
                                                          const std::vector<BlockPlan>& plans);
 
-// `plans` by block of the program, as SimulateStep returns them. Where the peak is and what lives
-// there is left out unless asked for by `describe`.
+struct MemoryOptions {
+  bool describe = true;               // where the peak is and what lives there
+  std::span<const int> same_as = {};  // as TimelineOptions::same_as
+};
+
+// `plans` by block of the program, as SimulateStep returns them.
 MemoryProfile ProfileMemory(const Program& program, const std::vector<BlockPlan>& plans,
-                            const Chip& chip, bool describe = true);
+                            const Chip& chip, MemoryOptions options = {});
 
 }  // namespace shardwise

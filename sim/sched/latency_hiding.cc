@@ -9,8 +9,8 @@ namespace {
 class LatencyHider {
  public:
   LatencyHider(const Fusion& fusion, const Segment& segment,
-               const std::vector<const KernelPrice*>& prices, const Capacities& capacities)
-      : fusion_(fusion), segment_(segment), prices_(prices), capacities_(capacities) {
+               const std::vector<const KernelPrice*>& prices)
+      : fusion_(fusion), segment_(segment), prices_(prices) {
     const int count = segment.end - segment.first;
     users_.resize(count);
     state_.assign(count, State::kWaiting);
@@ -32,7 +32,10 @@ class LatencyHider {
     for (int k = segment_.first; k < segment_.end; ++k) {
       passed_ = k;
       if (IsAsync(k) || state(k) != State::kWaiting) continue;
-      if (IsTrailing(k) && !IsReady(k)) continue;
+      if (IsTrailing(k) && !IsReady(k)) {
+        if (unmet_[k - segment_.first] == 0) Open(k);
+        continue;
+      }
       RunKernel(k);
       Continue();
     }
@@ -140,7 +143,7 @@ class LatencyHider {
     }
     items_.push_back({ScheduleItem::Kind::kRun, k});
     Leave(k, State::kDone);
-    now_ += AloneTime(prices_[k]->demand, capacities_);
+    now_ += prices_[k]->alone;
   }
 
   // From waiting to `next`.
@@ -151,9 +154,10 @@ class LatencyHider {
     }
   }
 
-  // All that kernel `k` needs is done or running.
+  // All that kernel `k` needs is done or running. A trailing kernel is a matter of its own place in
+  // program order until that has been passed.
   void Open(int k) {
-    if (!IsAsync(k) && !IsTrailing(k)) return;
+    if (!IsAsync(k) && !(IsTrailing(k) && k <= passed_)) return;
     const auto place = std::lower_bound(open_.begin(), open_.end(), k);
     if (place - open_.begin() < next_open_) ++next_open_;
     open_.insert(place, k);
@@ -166,10 +170,13 @@ class LatencyHider {
     bool again = true;
     while (again) {
       again = false;
-      std::erase_if(open_, [&](int k) { return state(k) != State::kWaiting; });
       for (next_open_ = 0; next_open_ < std::ssize(open_);) {
-        const int k = open_[next_open_++];
-        if (state(k) != State::kWaiting) continue;
+        const int k = open_[next_open_];
+        if (state(k) != State::kWaiting) {
+          open_.erase(open_.begin() + next_open_);
+          continue;
+        }
+        ++next_open_;
         if (!(IsAsync(k) || k < passed_) || !IsReady(k)) continue;
         if (IsAsync(k)) {
           Start(k);
@@ -191,7 +198,7 @@ class LatencyHider {
     Leave(k, State::kRunning);
     running_.push_back(k);
     Duration& lane_free = lane_free_[static_cast<int>(LaneOf(kernel(k), *prices_[k]))];
-    lane_free = std::max(lane_free, now_) + AloneTime(prices_[k]->demand, capacities_);
+    lane_free = std::max(lane_free, now_) + prices_[k]->alone;
     estimated_end_[k - segment_.first] = lane_free;
   }
 
@@ -207,7 +214,6 @@ class LatencyHider {
   const Fusion& fusion_;
   const Segment& segment_;
   const std::vector<const KernelPrice*>& prices_;
-  const Capacities& capacities_;
   // By kernel - segment.first.
   std::vector<std::vector<int>> users_;
   std::vector<bool> async_, forward_, trailing_;
@@ -228,9 +234,8 @@ class LatencyHider {
 }  // namespace
 
 std::vector<ScheduleItem> HideLatency(const Fusion& fusion, const Segment& segment,
-                                      const std::vector<const KernelPrice*>& prices,
-                                      const Capacities& capacities) {
-  return LatencyHider(fusion, segment, prices, capacities).Run();
+                                      const std::vector<const KernelPrice*>& prices) {
+  return LatencyHider(fusion, segment, prices).Run();
 }
 
 }  // namespace shardwise

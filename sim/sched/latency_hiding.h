@@ -8,7 +8,6 @@
 namespace shardwise {
 
 std::vector<ScheduleItem> HideLatency(const Fusion& fusion, const Segment& segment,
-                                      const std::vector<const KernelPrice*>& prices,
-                                      const Capacities& capacities);
+                                      const std::vector<const KernelPrice*>& prices);
 
 }  // namespace shardwise

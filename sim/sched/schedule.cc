@@ -25,6 +25,18 @@ std::vector<ScheduleItem> ProgramOrder(const Fusion& fusion, const Segment& segm
   return items;
 }
 
+// What RunSegment says of program order, where nothing runs beside anything else.
+SegmentTimes RunInOrder(const Segment& segment, const std::vector<const KernelPrice*>& prices) {
+  SegmentTimes times;
+  times.kernels.reserve(segment.end - segment.first);
+  for (int k = segment.first; k < segment.end; ++k) {
+    const Duration begin = times.makespan;
+    times.makespan += prices[k]->alone;
+    times.kernels.push_back({begin, times.makespan});
+  }
+  return times;
+}
+
 }  // namespace
 
 std::string_view Name(SchedulePolicy policy) {
@@ -106,7 +118,7 @@ SegmentTimes RunIdeal(const Fusion& fusion, const Segment& segment,
     int lane = static_cast<int>(LaneOf(kernel, *prices[k]));
     if (kernel.kind == KernelKind::kCollective && lane == 0) lane = kLaneCount;
     const Duration begin = free[lane];
-    free[lane] += AloneTime(prices[k]->demand, capacities);
+    free[lane] += prices[k]->alone;
     times.kernels.push_back({begin, free[lane]});
     times.makespan = std::max(times.makespan, free[lane]);
     for (int r = 0; r < kResourceCount; ++r) {
@@ -132,9 +144,9 @@ void ScheduleSegment(const Fusion& fusion, size_t s, const std::vector<const Ker
   }
   SegmentTimes& times = schedule.times[s];
   items = ProgramOrder(fusion, segment, prices);
-  times = RunSegment(fusion, segment, items, prices, capacities);
+  times = RunInOrder(segment, prices);
   if (policy == SchedulePolicy::kProgramOrder) return;
-  std::vector<ScheduleItem> hidden = HideLatency(fusion, segment, prices, capacities);
+  std::vector<ScheduleItem> hidden = HideLatency(fusion, segment, prices);
   if (hidden == items) return;
   SegmentTimes hidden_times = RunSegment(fusion, segment, hidden, prices, capacities);
   if (hidden_times.makespan >= times.makespan) return;

@@ -28,6 +28,7 @@ struct Kernels {
     kernel.after = std::move(after);
     auto price = std::make_unique<KernelPrice>();
     price->demand.stages = {stage};
+    price->alone = AloneTime(price->demand, UnitCapacities());
     if (kind == KernelKind::kCollective) {
       auto info = std::make_shared<CollectiveInfo>();
       info->engine = engine;

@@ -97,7 +97,7 @@ class BlockTimer {
     record.op_class = anchor.op->op_class;
     if (price != nullptr) {
       record.lane = LaneOf(kernel, *price);
-      record.alone = AloneTime(price->demand, capacities_);
+      record.alone = price->alone;
     }
     result_.kernels.push_back(std::move(record));
   }
@@ -132,7 +132,7 @@ class BlockTimer {
     }
     const Demand& demand = plan_.prices[k]->demand;
     const Node& anchor = block_.nodes[kernel.anchor];
-    const Duration launch = demand.latency(), alone = AloneTime(demand, capacities_);
+    const Duration launch = demand.latency(), alone = plan_.prices[k]->alone;
     AddCause(result_.causes, {CauseKind::kLaunch, demand.latency_name}, launch);
     AddCause(result_.causes, {CauseKind::kContention, Name(Resource::kHbm)}, end - begin - alone);
     AddCause(result_.causes, {CauseKind::kBusy, "", anchor.phase, anchor.op->op_class},
@@ -240,6 +240,10 @@ Timeline RunTimeline(const Program& program, const std::vector<BlockPlan>& plans
   Timeline timeline;
   timeline.blocks.reserve(program.blocks.size());
   for (size_t b = 0; b < program.blocks.size(); ++b) {
+    if (!options.same_as.empty() && options.same_as[b] != static_cast<int>(b)) {
+      timeline.blocks.push_back(timeline.blocks[options.same_as[b]]);
+      continue;
+    }
     timeline.blocks.push_back(
         BlockTimer(program, static_cast<int>(b), plans[b], capacities, options, timeline.blocks)
             .Run());

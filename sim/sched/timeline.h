@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,9 @@ struct Timeline {
 struct TimelineOptions {
   bool ideal = false;   // the bound of SchedulePolicy::kIdeal instead of a run
   bool records = true;  // what reports show of kernels, and slices in order
+  // By block: an earlier block, or itself, that has the same program, prices and order, and whose
+  // timeline is taken. Empty: every block is timed.
+  std::span<const int> same_as = {};
 };
 
 // `plans` by block of the program.

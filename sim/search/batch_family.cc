@@ -50,6 +50,23 @@ bool SameFusions(const std::vector<Fusion>& a, const std::vector<Fusion>& b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), SameFusion);
 }
 
+// Alike but for names; without calls, whose blocks differ.
+bool SameBlock(const Block& a, const Block& b) {
+  const auto same_node = [](const Node& x, const Node& y) {
+    return x.op == y.op && x.in == y.in && x.out == y.out && x.phase == y.phase &&
+           x.attrs == y.attrs && !x.is(OpKind::kCall);
+  };
+  const auto same_end = [](const auto& x, const auto& y) {
+    return x.value == y.value && x.binding == y.binding && x.stack_axis == y.stack_axis &&
+           x.space == y.space;
+  };
+  return a.types == b.types && a.donated == b.donated &&
+         std::equal(a.nodes.begin(), a.nodes.end(), b.nodes.begin(), b.nodes.end(), same_node) &&
+         std::equal(a.inputs.begin(), a.inputs.end(), b.inputs.begin(), b.inputs.end(), same_end) &&
+         std::equal(a.outputs.begin(), a.outputs.end(), b.outputs.begin(), b.outputs.end(),
+                    same_end);
+}
+
 }  // namespace
 
 StatusOr<BatchStep> BuildBatchStep(const Scenario& scenario, int64_t batch) {
@@ -92,6 +109,7 @@ bool BatchFamily::Compare(const BatchStep& high) {
   }
   FindDivided();
   FindClasses(high);
+  FindSameBlocks(high);
   return true;
 }
 
@@ -180,10 +198,17 @@ bool BatchFamily::FindLookalikes(const Program& low, const ProgramSizes& sizes) 
   using Known = std::pair<int, std::string>;
   std::map<std::pair<Known, Known>, bool> seen;
   for (int b = 0; b < static_cast<int>(low.blocks.size()); ++b) {
-    std::map<std::tuple<const OpDef*, std::vector<ValueId>>, std::vector<int>> alike;
     const std::vector<Node>& nodes = low.blocks[b].nodes;
+    const auto varies = [&](int n) {
+      return patterns.count({b, n}) > 0 || constants.count({b, n}) > 0;
+    };
+    std::map<std::pair<const OpDef*, std::vector<ValueId>>, std::vector<int>> alike;
     for (int n = 0; n < static_cast<int>(nodes.size()); ++n) {
-      alike[{nodes[n].op, nodes[n].in}].push_back(n);
+      if (varies(n)) alike[{nodes[n].op, nodes[n].in}];
+    }
+    for (int n = 0; n < static_cast<int>(nodes.size()); ++n) {
+      const auto place = alike.find({nodes[n].op, nodes[n].in});
+      if (place != alike.end()) place->second.push_back(n);
     }
     for (const auto& [place, members] : alike) {
       if (members.size() < 2) continue;
@@ -196,8 +221,8 @@ bool BatchFamily::FindLookalikes(const Program& low, const ProgramSizes& sizes) 
         const Known first = known(members[i]);
         for (size_t j = 0; j < i; ++j) {
           const Known second = known(members[j]);
-          const bool varies = first.first >= 0 || second.first >= 0;
-          if (!varies || first.first == second.first ||
+          const bool either = first.first >= 0 || second.first >= 0;
+          if (!either || first.first == second.first ||
               !seen.emplace(std::pair(first, second), true).second)
             continue;
           lookalikes_.push_back({&sizes, first.first, second.first, first.second, second.second});
@@ -227,6 +252,21 @@ void BatchFamily::FindClasses(const BatchStep& high) {
         classes_.push_back({static_cast<int>(b), static_cast<int>(k), at_low != at_high});
       }
       class_of_.back().push_back(entry->second);
+    }
+  }
+}
+
+void BatchFamily::FindSameBlocks(const BatchStep& high) {
+  const std::vector<Block>&low_blocks = low_.local.blocks, &high_blocks = high.local.blocks;
+  for (size_t b = 0; b < low_blocks.size(); ++b) {
+    same_as_.push_back(static_cast<int>(b));
+    for (size_t a = 0; a < b; ++a) {
+      if (class_of_[a] != class_of_[b] || !SameFusion(low_.fusions[a], low_.fusions[b]) ||
+          !SameBlock(low_blocks[a], low_blocks[b]) || !SameBlock(high_blocks[a], high_blocks[b])) {
+        continue;
+      }
+      same_as_.back() = static_cast<int>(a);
+      break;
     }
   }
 }

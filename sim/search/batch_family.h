@@ -57,6 +57,8 @@ class BatchFamily {
   const std::vector<PriceClass>& price_classes() const { return classes_; }
   // By block and kernel; -1: calls.
   const std::vector<std::vector<int>>& class_of() const { return class_of_; }
+  // By block: the first block that is the same at every batch.
+  const std::vector<int>& same_as() const { return same_as_; }
 
  private:
   // A layout node whose operand or attributes follow the batch. Signatures are those of the rule.
@@ -87,6 +89,7 @@ class BatchFamily {
   bool FindLookalikes(const Program& low, const ProgramSizes& sizes);
   void FindDivided();
   void FindClasses(const BatchStep& high);
+  void FindSameBlocks(const BatchStep& high);
   bool DividesAlike(const std::vector<int64_t>& values) const;
   bool PairsAlike(const LayoutCheck& check, const std::vector<int64_t>& values) const;
 
@@ -99,6 +102,7 @@ class BatchFamily {
   std::vector<Lookalike> lookalikes_;
   std::vector<PriceClass> classes_;
   std::vector<std::vector<int>> class_of_;
+  std::vector<int> same_as_;
 };
 
 }  // namespace shardwise

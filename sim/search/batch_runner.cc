@@ -5,6 +5,34 @@
 
 namespace shardwise {
 
+StatusOr<PointResult> EvaluateStep(const Scenario& scenario, BatchStep& step,
+                                   const Placement& placement) {
+  const Topology& topology = placement.topology;
+  StepResult result;
+  SW_ASSIGN_OR_RETURN(result.policy, ParseSchedulePolicy(scenario.sim.policy));
+  SW_ASSIGN_OR_RETURN(result.clock_hz, topology.chip.ClockHz(scenario.sim.dvfs_p_state));
+  Pricer pricer(placement, {result.clock_hz, scenario.xla_flags});
+  for (size_t b = 0; b < step.local.blocks.size(); ++b) {
+    BlockPlan& plan = result.plans.emplace_back();
+    plan.fusion = std::move(step.fusions[b]);
+    for (const FusedKernel& kernel : plan.fusion.kernels) {
+      const bool call = kernel.kind == KernelKind::kCall;
+      plan.prices.push_back(call ? nullptr : &pricer.Price(step.local.blocks[b], kernel));
+    }
+    plan.schedule = MakeSchedule(plan.fusion, plan.prices, pricer.capacities(), result.policy);
+  }
+  TimePlans(step.local, pricer,
+            {.ideal = result.policy == SchedulePolicy::kIdeal, .records = false}, result);
+  const MemoryProfile memory =
+      ProfileMemory(step.local, result.plans, topology.chip, {.describe = false});
+  for (size_t b = 0; b < step.fusions.size(); ++b) {
+    step.fusions[b] = std::move(result.plans[b].fusion);
+  }
+  SW_ASSIGN_OR_RETURN(const StepMetrics metrics,
+                      MeasureStep(scenario, step.parameters, topology, result));
+  return MakePointResult(scenario, metrics, result, memory);
+}
+
 BatchRunner::BatchRunner(std::shared_ptr<const BatchFamily> family,
                          std::shared_ptr<const Pricer> pricer, SchedulePolicy policy)
     : family_(std::move(family)), pricer_(std::move(pricer)), program_(family_->program()) {
@@ -41,6 +69,10 @@ void BatchRunner::Price(bool all) {
 void BatchRunner::Order(bool all) {
   for (size_t b = 0; b < result_.plans.size(); ++b) {
     BlockPlan& plan = result_.plans[b];
+    if (const int same = family_->same_as()[b]; same != static_cast<int>(b)) {
+      plan.schedule = result_.plans[same].schedule;
+      continue;
+    }
     for (size_t s = 0; s < plan.fusion.segments.size(); ++s) {
       if (!all && !follows_[b][s]) continue;
       ScheduleSegment(plan.fusion, s, plan.prices, pricer_->capacities(), result_.policy,
@@ -57,8 +89,12 @@ StatusOr<PointResult> BatchRunner::Run(const Scenario& scenario,
   Order(all);
   const Topology& topology = pricer_->placement().topology;
   TimePlans(program_, *pricer_,
-            {.ideal = result_.policy == SchedulePolicy::kIdeal, .records = false}, result_);
-  const MemoryProfile memory = ProfileMemory(program_, result_.plans, topology.chip, false);
+            {.ideal = result_.policy == SchedulePolicy::kIdeal,
+             .records = false,
+             .same_as = family_->same_as()},
+            result_);
+  const MemoryProfile memory = ProfileMemory(program_, result_.plans, topology.chip,
+                                             {.describe = false, .same_as = family_->same_as()});
   SW_ASSIGN_OR_RETURN(const StepMetrics metrics,
                       MeasureStep(scenario, family_->parameters(), topology, result_));
   return MakePointResult(scenario, metrics, result_, memory);

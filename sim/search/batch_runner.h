@@ -15,6 +15,10 @@
 
 namespace shardwise {
 
+// The step as it is, without a family. Uses the fusions and leaves them as they were.
+StatusOr<PointResult> EvaluateStep(const Scenario& scenario, BatchStep& step,
+                                   const Placement& placement);
+
 class BatchRunner {
  public:
   // The pricer must be of the mesh and machine of the family's scenario.

@@ -68,21 +68,9 @@ Status PlaceAndPrice(const Scenario& scenario, Batches& batches) {
   return absl::OkStatus();
 }
 
-// The program of an evaluation, as one end of a family.
-BatchStep StepOf(Evaluation& e) {
-  BatchStep step;
-  step.batch = e.scenario.model.global_batch_size;
-  step.parameters = e.step.parameter_count();
-  step.global = std::move(e.step.program);
-  step.local = std::move(e.spmd.program);
-  for (BlockPlan& plan : e.result.plans) step.fusions.push_back(std::move(plan.fusion));
-  return step;
-}
-
 // A family of the first batch and the scenario's: from the lower of them far enough up for the
 // batches to come, as far as the structure stays.
 Status MakeFamily(const Scenario& scenario, Batches& batches) {
-  SW_RETURN_IF_ERROR(PlaceAndPrice(scenario, batches));
   const int64_t batch = scenario.model.global_batch_size;
   BatchStep low = std::move(*batches.first);
   batches.first.reset();
@@ -98,6 +86,11 @@ Status MakeFamily(const Scenario& scenario, Batches& batches) {
   }
   batches.irregular = true;
   return absl::OkStatus();
+}
+
+StatusOr<PointResult> EvaluateWhole(const Scenario& scenario) {
+  SW_ASSIGN_OR_RETURN(const auto evaluation, Evaluate(scenario));
+  return PointResultOf(*evaluation);
 }
 
 }  // namespace
@@ -126,6 +119,7 @@ struct PointEvaluator::Rep {
   explicit Rep(SharedCaches::Rep& of) : caches(of) {}
 
   StatusOr<PointResult> Evaluate(const Scenario& scenario);
+  StatusOr<PointResult> EvaluateShared(const Scenario& scenario);
   StatusOr<PointResult> EvaluateInFamily(const Scenario& scenario, Batches& batches);
 
   SharedCaches::Rep& caches;
@@ -133,21 +127,27 @@ struct PointEvaluator::Rep {
 };
 
 StatusOr<PointResult> PointEvaluator::Rep::Evaluate(const Scenario& scenario) {
-  // What partitioning would warn of is not kept, and here refused.
-  if (scenario.sim.strict) {
-    SW_ASSIGN_OR_RETURN(const auto evaluation, shardwise::Evaluate(scenario));
-    return PointResultOf(*evaluation);
-  }
+  // What partitioning would warn of is not kept, and under sim.strict refused.
+  if (scenario.sim.strict) return EvaluateWhole(scenario);
+  StatusOr<PointResult> result = EvaluateShared(scenario);
+  // Of several errors the first is the one of a whole evaluation.
+  return result.ok() ? std::move(result) : EvaluateWhole(scenario);
+}
+
+StatusOr<PointResult> PointEvaluator::Rep::EvaluateShared(const Scenario& scenario) {
   const std::shared_ptr<Batches> batches = caches.Find(scenario);
   {
     const std::lock_guard lock(batches->mutex);
     const auto known = batches->results.find(scenario.model.global_batch_size);
     if (known != batches->results.end()) return known->second;
+    if (batches->pricer == nullptr) SW_RETURN_IF_ERROR(PlaceAndPrice(scenario, *batches));
     if (batches->family == nullptr && !batches->irregular) {
       if (batches->first == nullptr) {
-        SW_ASSIGN_OR_RETURN(const auto evaluation, shardwise::Evaluate(scenario));
-        batches->first = std::make_unique<BatchStep>(StepOf(*evaluation));
-        return batches->Keep(scenario, PointResultOf(*evaluation));
+        SW_ASSIGN_OR_RETURN(BatchStep step,
+                            BuildBatchStep(scenario, scenario.model.global_batch_size));
+        SW_ASSIGN_OR_RETURN(PointResult result, EvaluateStep(scenario, step, *batches->placement));
+        batches->first = std::make_unique<BatchStep>(std::move(step));
+        return batches->Keep(scenario, std::move(result));
       }
       SW_RETURN_IF_ERROR(MakeFamily(scenario, *batches));
     }
@@ -162,8 +162,8 @@ StatusOr<PointResult> PointEvaluator::Rep::EvaluateInFamily(const Scenario& scen
   std::vector<int64_t> sizes;
   if (batches.family == nullptr ||
       !batches.family->SizesAt(scenario.model.global_batch_size, sizes)) {
-    SW_ASSIGN_OR_RETURN(const auto evaluation, shardwise::Evaluate(scenario));
-    return PointResultOf(*evaluation);
+    SW_ASSIGN_OR_RETURN(BatchStep step, BuildBatchStep(scenario, scenario.model.global_batch_size));
+    return EvaluateStep(scenario, step, *batches.placement);
   }
   if (runner == nullptr || runner->family() != batches.family.get()) {
     SW_ASSIGN_OR_RETURN(const SchedulePolicy policy, ParseSchedulePolicy(scenario.sim.policy));
