@@ -21,18 +21,35 @@ bool Has(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+struct LocatedRule {
+  std::string name;
+  std::vector<std::string> axes;
+  std::string origin;
+};
+
+struct Lists {
+  std::vector<std::string> mesh_axes;
+  std::vector<LocatedRule> rules;
+};
+
 // Rows of one preset of the built-in table; without axes if there is no such preset.
-AxisRules BuiltInRules(std::string_view preset) {
-  const auto text = FindEmbedded("configs/maxtext/logical_axis_rules.tsv");
+Lists BuiltInRules(std::string_view preset) {
+  constexpr std::string_view kTable = "configs/maxtext/logical_axis_rules.tsv";
+  const auto text = FindEmbedded(kTable);
   SW_CHECK(text.has_value(), "the table of logical axis rules is not built in");
-  AxisRules found;
+  Lists found;
+  int64_t line = 1;
+  const char* counted = text->data();
   ForEachRow<3>(*text, [&](const std::array<std::string_view, 3>& row) {
     if (row[0] != preset) return;
     std::vector<std::string> axes = ToStrings(SplitFields(row[2], ','));
+    line += std::count(counted, row[0].data(), '\n');
+    counted = row[0].data();
     if (row[1] == "mesh_axes") {
       found.mesh_axes = std::move(axes);
     } else {
-      found.rules.emplace_back(row[1], std::move(axes));
+      found.rules.push_back(
+          {std::string(row[1]), std::move(axes), fmt::format("{}:{}", kTable, line)});
     }
   });
   return found;
@@ -61,8 +78,14 @@ class RuleResolver {
       Merge(ReadRules(*layer));
     }
     if (!ok_) return std::nullopt;
-    DropForeignAxes(warnings);
-    return std::move(resolved_);
+    WarnOfForeignAxes(warnings);
+    AxisRules result;
+    result.mesh_axes = std::move(resolved_.mesh_axes);
+    for (LocatedRule& rule : resolved_.rules) {
+      result.rules.emplace_back(std::move(rule.name), std::move(rule.axes));
+      result.origins.push_back(std::move(rule.origin));
+    }
+    return result;
   }
 
  private:
@@ -110,7 +133,7 @@ class RuleResolver {
   }
 
   // [name, axis] or [name, [axis, ...]].
-  void ReadRule(const Setting& setting, const YamlNode& node, LogicalAxisRules& rules) {
+  void ReadRule(const Setting& setting, const YamlNode& node, std::vector<LocatedRule>& rules) {
     if (!node.IsSequence() || node.children.size() != 2 || !node.children[0].IsScalar() ||
         node.children[1].IsMap()) {
       Error(NodeAt(setting, node),
@@ -126,11 +149,12 @@ class RuleResolver {
     } else if (!axes.IsNull() && CheckAxis(setting, axes)) {
       names.push_back(axes.text);
     }
-    rules.emplace_back(node.children[0].text, std::move(names));
+    rules.push_back(
+        {node.children[0].text, std::move(names), NodeAt(setting, node.children[0]).ToText()});
   }
 
-  LogicalAxisRules ReadRules(const Setting& setting) {
-    LogicalAxisRules rules;
+  std::vector<LocatedRule> ReadRules(const Setting& setting) {
+    std::vector<LocatedRule> rules;
     if (!setting.value.IsSequence() && !setting.value.IsNull()) {
       Error(setting.value_at, "logical_axis_rules expects a list of rules");
     }
@@ -138,10 +162,11 @@ class RuleResolver {
     return rules;
   }
 
-  void Merge(const LogicalAxisRules& added) {
+  void Merge(const std::vector<LocatedRule>& added) {
     std::set<std::string_view> names;
-    for (const auto& [name, axes] : added) names.insert(name);
-    std::erase_if(resolved_.rules, [&](const auto& rule) { return names.contains(rule.first); });
+    for (const LocatedRule& rule : added) names.insert(rule.name);
+    std::erase_if(resolved_.rules,
+                  [&](const LocatedRule& rule) { return names.contains(rule.name); });
     resolved_.rules.insert(resolved_.rules.end(), added.begin(), added.end());
   }
 
@@ -154,7 +179,7 @@ class RuleResolver {
   void ApplyPreset(const Setting* axes) {
     const std::string preset = settings_.Text("custom_mesh_and_rule");
     if (preset.empty()) return;
-    AxisRules replaced = BuiltInRules(preset);
+    Lists replaced = BuiltInRules(preset);
     if (replaced.mesh_axes.empty()) {
       ok_ = false;
       diagnostics_.Unsupported(settings_.ValueAt("custom_mesh_and_rule"),
@@ -168,14 +193,12 @@ class RuleResolver {
   }
 
   // A preset may speak of axes its own mesh lacks; MaxText ignores them.
-  void DropForeignAxes(std::vector<std::string>& warnings) {
+  void WarnOfForeignAxes(std::vector<std::string>& warnings) const {
     std::vector<std::string> dropped;
-    for (auto& [name, axes] : resolved_.rules) {
-      std::erase_if(axes, [&](const std::string& axis) {
-        if (Has(resolved_.mesh_axes, axis)) return false;
-        if (!Has(dropped, axis)) dropped.push_back(axis);
-        return true;
-      });
+    for (const LocatedRule& rule : resolved_.rules) {
+      for (const std::string& axis : rule.axes) {
+        if (!Has(resolved_.mesh_axes, axis) && !Has(dropped, axis)) dropped.push_back(axis);
+      }
     }
     if (dropped.empty()) return;
     std::string_view cause = "logical_axis_rules";
@@ -189,7 +212,7 @@ class RuleResolver {
 
   const Settings& settings_;
   Diagnostics& diagnostics_;
-  AxisRules resolved_;
+  Lists resolved_;
   std::vector<std::string> known_axes_;
   bool ok_ = true;
 };

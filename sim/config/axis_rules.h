@@ -13,13 +13,15 @@ namespace shardwise {
 
 struct AxisRules {
   std::vector<std::string> mesh_axes;  // major to minor
-  LogicalAxisRules rules;              // only axes of the mesh
+  LogicalAxisRules rules;
+  std::vector<std::string> origins;  // of rules, by index: "my.yml:7", "argument 3"
 };
 
 // mesh_axes, custom_mesh_and_rule, logical_axis_rules and override_logical_axis_rules. A layer's
 // rules replace all earlier rules of the same names; a preset replaces the lists of the layers
-// below the command line. Axes that the mesh lacks are dropped from rules with a warning. nullopt
-// after a diagnostic: a list that is no rule, an axis MaxText does not have, an axis listed twice.
+// below the command line. Rules may name axes that the mesh lacks, with a warning: they split
+// nothing, but two of them in one tensor still exclude each other. nullopt after a diagnostic: a
+// list that is no rule, an axis MaxText does not have, an axis listed twice.
 std::optional<AxisRules> ResolveAxisRules(const Settings& settings, Diagnostics& diagnostics,
                                           std::vector<std::string>& warnings);
 

@@ -273,6 +273,7 @@ StatusOr<Scenario> ResolveScenario(SourceContents contents, bool list_keys) {
   scenario.mesh = std::move(mesh->mesh);
   scenario.topology = std::move(mesh->topology);
   scenario.rules = std::move(axes->rules);
+  scenario.rule_origins = std::move(axes->origins);
   scenario.model = ResolveModel(settings, scenario.mesh, scenario.rules, diagnostics, remarks);
   scenario.sim = ReadSim(settings);
   scenario.notes.insert(scenario.notes.end(), mesh->notes.begin(), mesh->notes.end());

@@ -44,6 +44,7 @@ struct Scenario {
   ModelConfig model;
   Mesh mesh;  // product = devices of all slices
   LogicalAxisRules rules;
+  std::vector<std::string> rule_origins;  // of rules, by index: "my.yml:7", "argument 3"
   TopologyRequest topology;
   SimSettings sim;
   std::vector<std::string> xla_flags;         // "--name=value", each name once
