@@ -31,6 +31,10 @@ class AttrPrinter {
   void operator()(std::string_view name, DType value);
   void operator()(std::string_view name, const std::vector<int64_t>& value);
   void operator()(std::string_view name, const std::vector<std::string>& value);
+  // A field that is written only if it holds anything; by default it must be empty.
+  void Optional(std::string_view name, const auto& value) {
+    if (!value.empty()) (*this)(name, value);
+  }
   std::string Take() { return std::move(text_); }
 
  private:
@@ -49,6 +53,7 @@ class AttrParser {
   void operator()(std::string_view name, DType& value);
   void operator()(std::string_view name, std::vector<int64_t>& value);
   void operator()(std::string_view name, std::vector<std::string>& value);
+  void Optional(std::string_view name, auto& value) { (*this)(name, value); }
   Status Finish() const;  // a malformed value or an unknown name
 
  private:

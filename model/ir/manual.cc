@@ -282,10 +282,13 @@ TensorType GlobalType(const TensorType& local, const ManualSpec& spec, const Man
 std::vector<ValueId> AddManual(BlockBuilder& builder, const Block& region, const Mesh& mesh,
                                const std::vector<std::string>& in_specs,
                                const std::vector<std::string>& out_specs, ManualTranspose transpose,
-                               std::span<const ValueId> operands) {
-  ManualAttrs attrs{region.name, in_specs,
-                    out_specs,   transpose == ManualTranspose::kTyped ? "typed" : "jax_untyped",
-                    {},          {}};
+                               std::span<const ValueId> operands, std::vector<std::string> sites) {
+  ManualAttrs attrs;
+  attrs.block = region.name;
+  attrs.in_specs = in_specs;
+  attrs.out_specs = out_specs;
+  attrs.transpose = transpose == ManualTranspose::kTyped ? "typed" : "jax_untyped";
+  attrs.sites = std::move(sites);
   for (const MeshAxis& axis : mesh.axes) {
     attrs.axes.push_back(axis.name);
     attrs.sizes.push_back(axis.size);
@@ -322,6 +325,7 @@ std::vector<ValueId> PullManual(BlockBuilder& builder, std::vector<Block>& block
   ManualAttrs pulled = attrs;
   pulled.block = name;
   pulled.out_specs.clear();
+  pulled.sites.clear();
   std::vector<ValueId> operands = node.in;
   for (size_t o = 0; o < grads.size(); ++o) {
     if (!IsFloat(builder.type(node.out[o]).dtype)) continue;

@@ -30,11 +30,12 @@ enum class ManualTranspose : uint8_t { kTyped, kJaxUntyped };
 
 // Runs `region` on the operands. CHECKs that the local types are the operands' shards; the results
 // have the global types their specs say. kTyped: CHECKs that no output varies over an axis its spec
-// leaves out.
+// leaves out. `sites`: empty, or one of MaxText per operand, as in ManualAttrs.
 std::vector<ValueId> AddManual(BlockBuilder& builder, const Block& region, const Mesh& mesh,
                                const std::vector<std::string>& in_specs,
                                const std::vector<std::string>& out_specs, ManualTranspose transpose,
-                               std::span<const ValueId> operands);
+                               std::span<const ValueId> operands,
+                               std::vector<std::string> sites = {});
 
 // Cotangents of a region's operands: a region of its own, that recomputes the forward.
 std::vector<ValueId> PullManual(BlockBuilder& builder, std::vector<Block>& blocks, const Node& node,

@@ -17,22 +17,29 @@ struct CheckpointNameAttrs {
 };
 
 // sharding_constraint: one logical axis name per dimension, "" = no wish for this dimension's name
-// (it is then unsharded, as None in a PartitionSpec).
+// (it is then unsharded, as None in a PartitionSpec); dimensions past the last name are unsharded.
+// `site` is the place of MaxText that asks for it, as its dumps name it ("deepseek/x"), or empty.
 struct ShardingConstraintAttrs {
   std::vector<std::string> axes;
-  void VisitFields(auto&& v) { v("axes", axes); }
+  std::string site;
+  void VisitFields(auto&& v) {
+    v("axes", axes);
+    v.Optional("site", site);
+  }
 };
 
 // manual (shard_map): operands enter and results leave by specs, one string per value; a spec lists
 // mesh axes by dimension, "fsdp,,tensor+expert" for P('fsdp', None, ('tensor', 'expert')).
 // `transpose` is the rule for cotangents: "typed" or "jax_untyped" (cotangents of outputs divided
-// by the devices that hold a copy, and a psum over the axes an input does not mention).
+// by the devices that hold a copy, and a psum over the axes an input does not mention). `sites`, if
+// any, are the places of MaxText that ask for the specs of the operands, "" where none does.
 struct ManualAttrs {
   std::string block;
   std::vector<std::string> in_specs, out_specs;
   std::string transpose = "typed";
   std::vector<std::string> axes;  // of the mesh the region is written for, with their sizes
   std::vector<int64_t> sizes;
+  std::vector<std::string> sites = {};
   void VisitFields(auto&& v) {
     v("block", block);
     v("in_specs", in_specs);
@@ -40,6 +47,7 @@ struct ManualAttrs {
     v("transpose", transpose);
     v("axes", axes);
     v("sizes", sizes);
+    v.Optional("sites", sites);
   }
 };
 

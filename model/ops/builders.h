@@ -73,7 +73,7 @@ ValueId StackSlice(BlockBuilder& b, ValueId x, int64_t axis, int64_t index);
 // x itself if the name is empty.
 ValueId CheckpointName(BlockBuilder& b, ValueId x, std::string name);
 // One logical axis name per dimension of x; "" leaves a dimension unsharded.
-ValueId Constrain(BlockBuilder& b, ValueId x, std::vector<std::string> axes);
+ValueId Constrain(BlockBuilder& b, ValueId x, std::vector<std::string> axes, std::string site = "");
 std::vector<ValueId> OptimizationBarrier(BlockBuilder& b, std::span<const ValueId> values);
 void LoopBoundary(BlockBuilder& b);
 ValueId ToHost(BlockBuilder& b, ValueId x);

@@ -9,7 +9,7 @@ namespace {
 StatusOr<std::vector<TensorType>> ShardingConstraintInfer(const Attrs& attrs, Types in) {
   SW_RETURN_IF_ERROR(ExpectOperands(in, 1));
   const auto& axes = attrs.As<ShardingConstraintAttrs>().axes;
-  if (axes.size() != in[0].dims.size()) {
+  if (axes.size() > in[0].dims.size()) {
     return InvalidArgument("{} logical axes for {}", axes.size(), in[0].ToText());
   }
   return InferIdentity(attrs, in);
@@ -22,8 +22,11 @@ std::vector<ValueId> ShardingConstraintVjp(BlockBuilder& b, const Node& node,
 
 void ShardingConstraintSamples(uint64_t seed, std::vector<OpSample>& samples) {
   SampleRandom random(seed);
-  samples.push_back({Attrs(ShardingConstraintAttrs{{"activation_batch", "", "activation_embed"}}),
-                     {random.F64(3)}});
+  samples.push_back(
+      {Attrs(ShardingConstraintAttrs{{"activation_batch", "", "activation_embed"}, ""}),
+       {random.F64(3)}});
+  samples.push_back(
+      {Attrs(ShardingConstraintAttrs{{"activation_batch"}, "deepseek/x"}), {random.F64(3)}});
 }
 
 }  // namespace
@@ -43,8 +46,9 @@ OpDef ShardingConstraintOp() {
   return op;
 }
 
-ValueId Constrain(BlockBuilder& b, ValueId x, std::vector<std::string> axes) {
-  return b.Add1("sharding_constraint", ShardingConstraintAttrs{std::move(axes)}, {x});
+ValueId Constrain(BlockBuilder& b, ValueId x, std::vector<std::string> axes, std::string site) {
+  ShardingConstraintAttrs attrs{std::move(axes), std::move(site)};
+  return b.Add1("sharding_constraint", std::move(attrs), {x});
 }
 
 }  // namespace shardwise

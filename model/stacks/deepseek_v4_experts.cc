@@ -59,27 +59,29 @@ class ExpertRegion {
     const V4ExpertInputs local = {inputs.Add("x", in.x, tokens),
                                   inputs.Add("indices", in.indices, tokens),
                                   inputs.Add("weights", in.weights, tokens),
-                                  Weight(inputs, "wi_0", in.wi_0, 1),
-                                  Weight(inputs, "wi_1", in.wi_1, 1),
-                                  Relaid(Weight(inputs, "wo", in.wo, 2))};
+                                  Weight(inputs, "wi_0", "moe/w0_kernel", in.wi_0, 1),
+                                  Weight(inputs, "wi_1", "moe/w1_kernel", in.wi_1, 1),
+                                  Relaid(Weight(inputs, "wo", "moe/wo_kernel", in.wo, 2))};
     BlockOutput y;
     y.name = "y";
     y.value = Body(local);
     blocks.push_back(std::move(b_).Finish({y}));
     return AddManual(outer, blocks.back(), c_.mesh, inputs.specs(), {ToText(tokens)},
-                     ManualTranspose::kTyped, inputs.operands())[0];
+                     ManualTranspose::kTyped, inputs.operands(), inputs.sites())[0];
   }
 
  private:
   // A weight whose dimension `embed` (1 or 2) is the model's width, whole where tokens need it.
+  // `site`: where MaxText asks for the gathered weight.
   // MaxText's region takes it gathered, so its cotangent is summed whole; here it is gathered
   // inside, so its cotangent is reduce-scattered.
-  ValueId Weight(RegionInputs& inputs, const std::string& name, ValueId operand, int64_t embed) {
+  ValueId Weight(RegionInputs& inputs, const std::string& name, const std::string& site,
+                 ValueId operand, int64_t embed) {
     const int64_t mlp = 3 - embed;
     ManualSpec spec(3);
     spec[0] = axes_.expert;
     spec[mlp] = mlp_.kept;
-    if (c_.as_maxtext) return inputs.Add(name, operand, spec);
+    if (c_.as_maxtext) return inputs.Add(name, operand, spec, site);
     spec[mlp] = Joined(mlp_.gathered, mlp_.kept);
     const int64_t split = v_.shard_exp_on_fsdp ? 0 : embed;
     spec[split].insert(spec[split].end(), axes_.expert_embed.begin(), axes_.expert_embed.end());

@@ -22,10 +22,11 @@ const Axes kTokenAxes = {"activation_batch", "activation_norm_length", "activati
 const Axes kStreamAxes = {"activation_batch", "activation_norm_length", "", "activation_embed"};
 // MaxText constrains the streams with the three names of a single stream, which puts the tensor
 // axis on the streams and leaves the width whole (v4-spec 3.3 e).
-const Axes kMaxTextStreamAxes = {"activation_batch", "activation_norm_length", "activation_embed",
-                                 ""};
+const Axes& kMaxTextStreamAxes = kTokenAxes;
 const Axes kRouterAxes = {"activation_batch", "activation_norm_length", ""};
 const Axes kMlpAxes = {"activation_batch", "activation_length", "activation_mlp"};
+
+constexpr char kPostNormSite[] = "deepseek/post_attention_norm";
 
 constexpr double kRouterEpsilon = 1e-20;
 
@@ -104,18 +105,19 @@ ValueId V4Layer::Norm(ValueId x, std::string_view name) {
 
 ValueId V4Layer::Apply(V4LayerKind kind, ValueId streams, ValueId table, V4RouterLoss& loss) {
   const Axes& axes = StreamAxes(c_);
-  streams = Constrain(b_, streams, axes);
+  streams = Constrain(b_, streams, axes, "deepseek4/inputs");
   V4Maps maps = HyperMaps("mhc_attention", streams);
   ValueId u = Constrain(b_, Collapse(streams, maps.pre), kTokenAxes);
-  u = Constrain(b_, Norm(u, "pre_self_attention_layer_norm"), kTokenAxes);
+  u = Constrain(b_, Norm(u, "pre_self_attention_layer_norm"), kTokenAxes,
+                "deepseek/pre_attention_norm");
   ValueId y = Constrain(b_, Attention(kind, u), kTokenAxes);
   streams = Constrain(b_, Mix(streams, maps, y), axes);
 
   maps = HyperMaps("mhc_mlp", streams);
   u = Constrain(b_, Collapse(streams, maps.pre), kTokenAxes);
-  u = Constrain(b_, Norm(u, "post_self_attention_layer_norm"), kTokenAxes);
-  y = Constrain(b_, Moe(kind, u, table, loss), kTokenAxes);
-  return Constrain(b_, Mix(streams, maps, y), axes);
+  u = Constrain(b_, Norm(u, "post_self_attention_layer_norm"), kTokenAxes, kPostNormSite);
+  y = Constrain(b_, Moe(kind, u, table, loss), kTokenAxes, "deepseek4/mlp_lnx");
+  return Constrain(b_, Mix(streams, maps, y), axes, "deepseek/x");
 }
 
 V4Maps V4Layer::HyperMaps(std::string_view wrapper, ValueId streams) {
@@ -237,12 +239,13 @@ V4Routing V4Layer::Route(V4LayerKind kind, ValueId x, ValueId table) {
   routing.logits =
       Einsum(b_, "bsk,ke->bse", Convert(b_, x, island()), Island("mlp.MoeBlock_0.gate.kernel"));
   routing.logits = Constrain(b_, routing.logits, kRouterAxes);
-  const ValueId scores = SqrtSoftplus(b_, routing.logits);
-  if (kind.hash) {
-    routing.indices = GatherRows(b_, table, tokens_.ids);
-  } else {
-    routing.indices = TopK(b_, Biased(scores), v_.num_experts_per_tok);
-  }
+  // MaxText's names: its gate_logits are the scores after the bias, which hash layers have none of.
+  ValueId scores = SqrtSoftplus(b_, routing.logits);
+  const ValueId choice =
+      Constrain(b_, kind.hash ? scores : Biased(scores), kRouterAxes, "moe/gate_logits");
+  scores = Constrain(b_, kind.hash ? choice : scores, kRouterAxes, "moe/pre_bias_logits");
+  routing.indices =
+      kind.hash ? GatherRows(b_, table, tokens_.ids) : TopK(b_, choice, v_.num_experts_per_tok);
   const ValueId chosen = TakeAlong(b_, scores, routing.indices);
   routing.weights = Scale(b_, OverSum(b_, chosen, kRouterEpsilon), v_.routed_scaling_factor);
   return routing;
@@ -275,7 +278,7 @@ ValueId V4Layer::SharedExpert(ValueId x) {
   gate = CheckpointName(b_, gate, "mlpwi_0");
   up = CheckpointName(b_, up, "mlpwi_1");
   const double limit = v_.shared_clamp ? v_.mlp_activations_limit : 0;
-  const ValueId hidden = Constrain(b_, V4Gated(b_, gate, up, limit), kMlpAxes);
+  const ValueId hidden = Constrain(b_, V4Gated(b_, gate, up, limit), kMlpAxes, "linears/x");
   return CheckpointName(b_, Einsum(b_, "bsm,mk->bsk", hidden, P(path + "wo.kernel")), "mlpwo");
 }
 
@@ -317,9 +320,19 @@ V4RouterLoss V4Layer::RouterLoss(V4LayerKind kind, const V4Routing& routing) {
 
 ValueId V4Layer::Moe(V4LayerKind kind, ValueId x, ValueId table, V4RouterLoss& loss) {
   const ScopedName scope(b_, "mlp");
+  const ValueId inputs = Constrain(b_, x, kRouterAxes, "moe/inputs");
   const V4Routing routing = Route(kind, x, table);
   loss = RouterLoss(kind, routing);
-  return Add(b_, RoutedExperts(x, routing), SharedExpert(x));
+  return Add(b_, RoutedExperts(inputs, routing), SharedExpert(x));
+}
+
+std::vector<V4UnreadSite> V4UnreadSites(const ModelConfig& c) {
+  if (c.decoder_block != "deepseek4" || !c.as_maxtext) return {};
+  const int64_t rows = c.global_batch_size / c.gradient_accumulation_steps;
+  return {{kPostNormSite,
+           {{rows, c.max_target_length, c.v4.mhc_expansion_rate, c.emb_dim}, c.dtype},
+           kMaxTextStreamAxes,
+           "MaxText norms the streams behind attention and reads nothing of it; XLA drops it"}};
 }
 
 bool PoolsV4Balance(const ModelConfig& c) {

@@ -89,6 +89,17 @@ class V4Layer {
   V4Tokens tokens_;
 };
 
+// A sharding constraint of MaxText on a value that it computes and never reads: its sharding dumps
+// list it, no compiled program holds it.
+struct V4UnreadSite {
+  std::string site;  // as its dumps name it
+  TensorType type;
+  std::vector<std::string> axes;  // logical
+  std::string why;
+};
+// Empty unless the step is built as MaxText builds it (ModelConfig::as_maxtext).
+std::vector<V4UnreadSite> V4UnreadSites(const ModelConfig& config);
+
 // Whether the layers' balance losses are one pooled loss (BalanceLoss::kSwitch, with a weight).
 bool PoolsV4Balance(const ModelConfig& config);
 

@@ -4,7 +4,8 @@
 
 namespace shardwise {
 
-ValueId RegionInputs::Add(const std::string& name, ValueId operand, const ManualSpec& spec) {
+ValueId RegionInputs::Add(const std::string& name, ValueId operand, const ManualSpec& spec,
+                          const std::string& site) {
   TensorType local = outer_.type(operand);
   for (size_t d = 0; d < spec.size(); ++d) {
     const int64_t shards = mesh_.SizeOf(spec[d]);
@@ -13,6 +14,10 @@ ValueId RegionInputs::Add(const std::string& name, ValueId operand, const Manual
   }
   operands_.push_back(operand);
   specs_.push_back(ToText(spec));
+  if (!site.empty()) {
+    sites_.resize(specs_.size());
+    sites_.back() = site;
+  }
   return region_.Input(name, local);
 }
 

@@ -80,7 +80,7 @@ class LayerBuilder {
       input.logical_axes = p.axes;
       parameters_.push_back(b_.Input(input, {p.dims, c_.weight_dtype}));
     }
-    const ValueId y = Layer(Constrain(b_, x, kResidualAxes));
+    const ValueId y = Layer(Constrain(b_, x, kResidualAxes, "llama2/inputs"));
     BlockOutput output;
     output.value = y;
     output.name = "layer_output";
@@ -91,15 +91,17 @@ class LayerBuilder {
   ValueId Parameter(int index) { return Convert(b_, parameters_[index], c_.dtype); }
 
   ValueId Layer(ValueId x) {
-    const ValueId attended = Add(b_, x, Attention(Norm(x, 0, "pre_self_attention_layer_norm")));
-    const ValueId normed = Norm(attended, 5, "post_self_attention_layer_norm");
-    return Constrain(b_, Add(b_, Mlp(normed), attended), kResidualAxes);
+    const ValueId lnx = Norm(x, 0, "pre_self_attention_layer_norm", "llama2/lnx");
+    const ValueId attended = Add(b_, x, Attention(lnx));
+    const ValueId normed =
+        Norm(attended, 5, "post_self_attention_layer_norm", "llama2/hidden_states");
+    return Constrain(b_, Add(b_, Mlp(normed), attended), kResidualAxes, "llama2/layer_output");
   }
 
-  ValueId Norm(ValueId x, int parameter, std::string_view name) {
+  ValueId Norm(ValueId x, int parameter, std::string_view name, const char* site) {
     const ScopedName scope(b_, name);
     const ValueId y = RmsNorm(b_, x, Parameter(parameter), c_.normalization_layer_epsilon);
-    return Constrain(b_, y, kResidualAxes);
+    return Constrain(b_, y, kResidualAxes, site);
   }
 
   // A dense product of the layer: in float8 under fp8_full, else in the compute dtype.
@@ -117,16 +119,21 @@ class LayerBuilder {
 
   ValueId Attention(ValueId x) {
     const ScopedName scope(b_, "self_attention");
-    x = Constrain(b_, x, kAttentionInputAxes);
-    ValueId q = Constrain(b_, Rotate(Dense("bsk,khd->bshd", x, 1)), kProjectedAxes);
-    ValueId k = Constrain(b_, Rotate(Dense("bsk,khd->bshd", x, 2)), kProjectedAxes);
-    ValueId v = Constrain(b_, Dense("bsk,khd->bshd", x, 3), kProjectedAxes);
+    // MaxText asks twice, for queries and for keys and values.
+    x = Constrain(b_, x, kAttentionInputAxes, "attentions/inputs_q");
+    x = Constrain(b_, x, kAttentionInputAxes, "attentions/inputs_kv");
+    const auto projected = [&](ValueId y, const char* site) {
+      return Constrain(b_, y, kProjectedAxes, site);
+    };
+    ValueId q = projected(Rotate(Dense("bsk,khd->bshd", x, 1)), "attentions/query");
+    ValueId k = projected(Rotate(Dense("bsk,khd->bshd", x, 2)), "attentions/key");
+    ValueId v = projected(Dense("bsk,khd->bshd", x, 3), "attentions/value");
     q = CheckpointName(b_, q, "query_proj");
     k = Constrain(b_, CheckpointName(b_, k, "key_proj"), kKernelKeyAxes);
     v = Constrain(b_, CheckpointName(b_, v, "value_proj"), kKernelKeyAxes);
-    ValueId o = Constrain(b_, Attend(q, k, v), kContextAxes);
+    ValueId o = Constrain(b_, Attend(q, k, v), kContextAxes, "attentions/out");
     o = CheckpointName(b_, Dense("bshd,hdk->bsk", o, 4), "out_proj");
-    return Constrain(b_, o, kResidualAxes);
+    return Constrain(b_, o, kResidualAxes, "llama2/attention_lnx");
   }
 
   ValueId Attend(ValueId q, ValueId k, ValueId v) {
@@ -154,9 +161,9 @@ class LayerBuilder {
     const ScopedName scope(b_, "mlp");
     const ValueId gate = CheckpointName(b_, Dense("bsk,km->bsm", x, 6), "mlpwi_0");
     const ValueId up = CheckpointName(b_, Dense("bsk,km->bsm", x, 7), "mlpwi_1");
-    const ValueId hidden = Constrain(b_, Mul(b_, Silu(b_, gate), up), kMlpAxes);
+    const ValueId hidden = Constrain(b_, Mul(b_, Silu(b_, gate), up), kMlpAxes, "linears/x");
     const ValueId y = CheckpointName(b_, Dense("bsm,mk->bsk", hidden, 8), "mlpwo");
-    return Constrain(b_, y, kResidualAxes);
+    return Constrain(b_, y, kResidualAxes, "llama2/mlp_lnx");
   }
 
   const ModelConfig& c_;
