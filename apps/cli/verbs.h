@@ -13,6 +13,7 @@ extern const VerbInfo kSimulateVerb;
 extern const VerbInfo kAccuracyVerb;
 extern const VerbInfo kStudyVerb;
 extern const VerbInfo kGraphVerb;
+extern const VerbInfo kShardVerb;
 extern const VerbInfo kChipsVerb;
 extern const VerbInfo kTopologiesVerb;
 extern const VerbInfo kModelsVerb;
