@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "reports/render_diff.h"
 #include "reports/version.h"
 #include "sim/config/keys.h"
 #include "sim/config/yaml.h"
@@ -226,6 +227,7 @@ std::string RenderJson(const Report& r) {
   out["axes"] = ToJson(r.axes);
   out["bounds"] = ToJson(r.bounds);
   out["config"] = ToJson(r.config);
+  out["xla_flags"] = r.xla_flags;
   out["warnings"] = r.warnings;
   out["notes"] = r.notes;
   out["not_modelled"] = r.not_modelled;
@@ -243,5 +245,21 @@ std::string RenderJson(const std::vector<std::pair<std::string, Table>>& tables)
 }
 
 std::string RenderJson(const std::vector<ResolvedKey>& config) { return Dump(ToJson(config)); }
+
+std::string RenderJson(const StepDiff& diff) {
+  Json out;
+  out["schema_version"] = kReportSchemaVersion;
+  out["a"] = diff.name_a;
+  out["b"] = diff.name_b;
+  out["step_time_change_fraction"] = Number(diff.time_change);
+  out["per_token_change_fraction"] = Number(diff.per_token_change);
+  out["fits_a"] = diff.fits_a;
+  out["fits_b"] = diff.fits_b;
+  out["notes"] = diff.notes;
+  for (const std::string_view name : kDiffTables) {
+    out[std::string(name)] = ToJson(TableOf(diff, name));
+  }
+  return Dump(out);
+}
 
 }  // namespace shardwise

@@ -22,6 +22,7 @@
 //   live_at_peak [{name, scope, role, shape, bytes, fraction}]
 //   collectives [...], axes [...], bounds [...]: columns of the tables in reports/report_tables.cc
 //   config {key: {value, origin}}; a dot in a key means nesting: config.sim.policy.value
+//   xla_flags: list of text
 //   warnings, notes, not_modelled: lists of text
 //   calibration [{key, value, source, status, interval}]
 //   measured {step_time_s, tflops_per_chip, tokens_per_s_per_chip, flops_convention, quality,

@@ -127,6 +127,7 @@ struct Report {
   std::string suggestions_text;
 
   std::vector<ResolvedKey> config;
+  std::vector<std::string> xla_flags;  // "--name=value", later wins
   std::vector<std::string> warnings, notes, not_modelled;
 };
 

@@ -230,6 +230,7 @@ Report BuildReport(const Evaluation& e) {
   report.longest_ops = BuildLongestOps(e, kLongestOps);
 
   report.config = e.scenario.keys;
+  report.xla_flags = e.scenario.xla_flags;
   report.warnings = e.warnings;
   report.notes = e.scenario.notes;
   report.not_modelled = e.result.not_modelled;

@@ -21,6 +21,8 @@ std::string NumberText(double value, Unit unit) {
       return FormatBytes(value);
     case Unit::kMemory:
       return FormatGiB(static_cast<int64_t>(value));
+    case Unit::kMemoryChange:
+      return (value > 0 ? "+" : "") + FormatGiB(static_cast<int64_t>(value));
     case Unit::kByteRate:
       return FormatRate(value, "B/s");
     case Unit::kFraction:
@@ -104,7 +106,8 @@ std::string CellText(const Cell& cell, Unit unit) {
   if (std::holds_alternative<std::monostate>(cell)) return "";
   if (const auto* text = std::get_if<std::string>(&cell)) return *text;
   if (const auto* time = std::get_if<Duration>(&cell)) {
-    return unit == Unit::kPicoseconds ? FormatCount(time->ps) : FormatTime(*time);
+    if (unit == Unit::kPicoseconds) return FormatCount(time->ps);
+    return (unit == Unit::kTimeChange && time->ps > 0 ? "+" : "") + FormatTime(*time);
   }
   if (const auto* count = std::get_if<int64_t>(&cell)) {
     return unit == Unit::kCount ? FormatCount(*count)

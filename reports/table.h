@@ -15,15 +15,17 @@ namespace shardwise {
 
 enum class Unit : uint8_t {
   kText,
-  kCount,        // plain integer
-  kNumber,       // plain number, three decimals for people
-  kPicoseconds,  // Duration as an integer of picoseconds
-  kSeconds,      // Duration as seconds
-  kBytes,        // SI
-  kMemory,       // bytes; people read GiB
-  kByteRate,     // B/s
-  kFraction,     // people read percent
-  kError,        // signed fraction; people read percent with a sign
+  kCount,         // plain integer
+  kNumber,        // plain number, three decimals for people
+  kPicoseconds,   // Duration as an integer of picoseconds
+  kSeconds,       // Duration as seconds
+  kBytes,         // SI
+  kMemory,        // bytes; people read GiB
+  kByteRate,      // B/s
+  kFraction,      // people read percent
+  kError,         // signed fraction; people read percent with a sign
+  kTimeChange,    // Duration as seconds; people read a sign
+  kMemoryChange,  // bytes; people read GiB with a sign
 };
 
 // Nothing (printed as an empty field, null in JSON), text, an integer, a number, a time.

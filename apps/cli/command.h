@@ -22,6 +22,7 @@ struct Console {
 
 // Exit codes of the tool.
 inline constexpr int kExitOk = 0;
+inline constexpr int kExitWorse = 1;        // diff: worse than --threshold allows
 inline constexpr int kExitUsage = 2;        // bad usage or configuration
 inline constexpr int kExitDoesNotFit = 3;   // valid, simulated, and larger than the memory
 inline constexpr int kExitNotModelled = 4;  // valid, but nothing here models it
