@@ -262,4 +262,29 @@ std::string RenderJson(const StepDiff& diff) {
   return Dump(out);
 }
 
+std::string RenderJson(const std::vector<Explanation>& explanations) {
+  const auto values = [](const std::vector<ExplainedValue>& list) {
+    Json out = Json::array();
+    for (const ExplainedValue& value : list) {
+      out.push_back({{"id", value.id},
+                     {"value", ToJson(value.value, value.unit)},
+                     {"meaning", value.meaning},
+                     {"formula", value.formula},
+                     {"source", value.source}});
+    }
+    return out;
+  };
+  Json out = Json::array();
+  for (const Explanation& x : explanations) {
+    out.push_back({{"name", x.name},
+                   {"kind", x.kind},
+                   {"meaning", x.meaning},
+                   {"values", values(x.values)},
+                   {"inputs", values(x.inputs)},
+                   {"rules", x.rules},
+                   {"changes", x.changes}});
+  }
+  return Dump(out);
+}
+
 }  // namespace shardwise

@@ -33,6 +33,7 @@
 #include <utility>
 #include <vector>
 
+#include "reports/explain.h"
 #include "reports/report.h"
 #include "reports/table.h"
 
@@ -45,5 +46,10 @@ std::string RenderJson(const Table& table);
 std::string RenderJson(const std::vector<std::pair<std::string, Table>>& tables);
 // {key: {value, origin}}, nested at dots.
 std::string RenderJson(const std::vector<ResolvedKey>& config);
+
+// [{name, kind, meaning, values, inputs, rules, changes}]; values and inputs are lists of {id,
+// value, meaning, formula, source}. Names in a formula stand in braces: ids of values of the same
+// entry, else ids of inputs.
+std::string RenderJson(const std::vector<Explanation>& explanations);
 
 }  // namespace shardwise

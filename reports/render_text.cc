@@ -142,7 +142,17 @@ void AxisVerdicts(const Table& axes, std::string& out) {
   }
 }
 
+void Waterfall(const Report& r, std::string& out) {
+  Table bars = r.waterfall;
+  for (Column& column : bars.columns) {
+    if (column.id == "meaning") column.label.clear();  // explain BAR says it
+  }
+  Title(out, "From the roofline-ideal to this step; it adds up");
+  out += RenderText(bars);
+}
+
 void TimeSections(const Report& r, std::string& out) {
+  Waterfall(r, out);
   Title(out, "Where the time of the TensorCore goes");
   out += RenderText(r.cause_groups);
   Title(out, fmt::format("Causes; they add up to the step, {} ps", FormatCount(r.step.time.ps)));

@@ -5,7 +5,7 @@
 
 namespace shardwise {
 
-inline constexpr std::string_view kToolVersion = "0.1.0";       // as in CMakeLists.txt
-inline constexpr int kReportSchemaVersion = 1;                  // of the JSON report
+inline constexpr std::string_view kToolVersion = "0.1.0";  // as in CMakeLists.txt
+inline constexpr int kReportSchemaVersion = 1;             // of the JSON report
 
 }  // namespace shardwise

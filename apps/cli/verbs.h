@@ -10,6 +10,7 @@
 namespace shardwise {
 
 extern const VerbInfo kSimulateVerb;
+extern const VerbInfo kExplainVerb;
 extern const VerbInfo kDiffVerb;
 extern const VerbInfo kAccuracyVerb;
 extern const VerbInfo kStudyVerb;
