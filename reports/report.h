@@ -96,7 +96,8 @@ struct MeasuredReport {
 };
 
 struct Report {
-  std::string id;  // of a scenario file, else ""
+  std::string id;       // of a scenario file, else ""
+  std::string command;  // that makes this report, to copy; "": not known
   ModelReport model;
   MachineReport machine;
   std::vector<MeshAxisReport> mesh;  // axes larger than 1, in mesh order

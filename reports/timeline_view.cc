@@ -48,6 +48,10 @@ class ViewBuilder {
         result_(evaluation.result),
         capacities_(result_.pricer->capacities()),
         path_(FindCriticalPath(result_)) {
+    const SpmdProgram& spmd = evaluation.spmd;
+    for (size_t i = 0; i < spmd.input_shardings.size(); ++i) {
+      specs_[program_.entry().inputs[i].name] = spmd.input_shardings[i].ToText(spmd.mesh);
+    }
     constexpr int64_t kMemoryPoints = 2000;
     for (const MemoryPoint& point : MemoryOverStep(evaluation, kMemoryPoints)) {
       view_.memory.push_back({point.begin, point.total()});
@@ -163,6 +167,14 @@ class ViewBuilder {
     const Block& ir = program_.blocks[block];
     entry.details.emplace_back("result", TypesText(ir, kernel.writes));
     entry.details.emplace_back("operands", TypesText(ir, kernel.reads));
+    for (const BlockInput& input : ir.inputs) {
+      const auto spec = specs_.find(input.name);
+      const bool reads = std::find(kernel.reads.begin(), kernel.reads.end(), input.value) !=
+                         kernel.reads.end();
+      if (reads && spec != specs_.end()) {
+        entry.details.emplace_back("reads", input.name + " " + spec->second);
+      }
+    }
   }
 
   static Duration TimeOf(const BlockTimeline& block, int kernel) {
@@ -203,6 +215,7 @@ class ViewBuilder {
   const StepResult& result_;
   const Capacities& capacities_;
   const CriticalPath path_;
+  std::map<std::string, std::string> specs_;  // of the step's inputs, by name: "P('fsdp', None)"
   std::vector<int> resources_;
   std::map<std::tuple<int, int, std::string, std::string>, int> entries_;
   TimelineView view_;

@@ -11,6 +11,7 @@
 #include "reports/render_json.h"
 #include "reports/render_text.h"
 #include "reports/report_builder.h"
+#include "reports/shell.h"
 #include "reports/trace.h"
 #include "sim/analysis/evaluate.h"
 
@@ -50,6 +51,17 @@ struct SimulateOptions {
   bool allow_oom = false;
   bool suggest = false;
 };
+
+// The run as a command to type again: quoted for a shell, files by name, because a page travels and
+// its reader's folders are others.
+std::string CommandText(const std::vector<std::string>& inputs) {
+  std::string text = "shardwise simulate";
+  for (const std::string& input : inputs) {
+    const size_t folder = input[0] == '/' ? input.rfind('/') + 1 : 0;
+    text += " " + ShellWord(input.substr(folder));
+  }
+  return text;
+}
 
 const Table& CsvTable(const Report& report, std::string_view name) {
   if (name == "ops") return report.ops;
@@ -135,6 +147,7 @@ class SimulateVerb : public Verb {
     SW_ASSIGN_OR_RETURN(const std::unique_ptr<Evaluation> evaluation,
                         Evaluate(std::move(scenario)));
     Report report = BuildReport(*evaluation);
+    report.command = CommandText(inputs);
     const bool page = options_.format == Format::kHtml;
     if (page || options_.format == Format::kJson) AddDetails(*evaluation, report);
     if (page || options_.suggest) {

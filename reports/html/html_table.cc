@@ -62,8 +62,12 @@ class TableWriter {
         shown_(ShownColumns(table, options.wide)),
         bar_(FindColumn(table, options.bar)),
         category_(FindColumn(table, options.category)) {
+    double end = low_ = high_ = stacked_;
     for (const std::vector<Cell>& row : table.rows) {
-      longest_ = options.stacked ? longest_ + Fraction(row) : std::max(longest_, Fraction(row));
+      if (IsSum(row)) break;
+      end = options.stacked ? end + Amount(row) : Amount(row);
+      low_ = std::min(low_, end);
+      high_ = std::max(high_, end);
     }
   }
 
@@ -91,8 +95,15 @@ class TableWriter {
   }
 
  private:
-  double Fraction(const std::vector<Cell>& row) const {
-    const double* value = bar_ < 0 ? nullptr : std::get_if<double>(&row[bar_]);
+  bool IsSum(const std::vector<Cell>& row) const {
+    return options_.has_sum && &row == &table_.rows.back();
+  }
+
+  double Amount(const std::vector<Cell>& row) const {
+    if (bar_ < 0) return 0;
+    if (const auto* time = std::get_if<Duration>(&row[bar_])) return time->seconds();
+    if (const auto* count = std::get_if<int64_t>(&row[bar_])) return static_cast<double>(*count);
+    const auto* value = std::get_if<double>(&row[bar_]);
     return value == nullptr ? 0 : *value;
   }
 
@@ -109,7 +120,7 @@ class TableWriter {
   }
 
   void AddRow(const std::vector<Cell>& row) {
-    out_ += "<tr>";
+    out_ += IsSum(row) ? "<tr class=\"sum\">" : "<tr>";
     for (const size_t c : shown_) {
       AddCell(row[c], table_.columns[c].unit);
       if (static_cast<int>(c) == bar_) AddBar(row);
@@ -130,19 +141,24 @@ class TableWriter {
   }
 
   void AddBar(const std::vector<Cell>& row) {
+    if (IsSum(row)) {
+      out_ += "<td class=\"bar\"></td>";
+      return;
+    }
     const std::string category = category_ < 0 ? "" : CellText(row[category_], Unit::kText);
-    const double scale = longest_ > 0 ? 1 / longest_ : 0, from = options_.stacked ? stacked_ : 0;
-    stacked_ += Fraction(row);
+    const double from = options_.stacked ? stacked_ : 0, to = from + Amount(row);
+    stacked_ = to;
+    const double scale = high_ > low_ ? 1 / (high_ - low_) : 0;
     out_ += fmt::format("<td class=\"bar\">{}</td>",
-                        HtmlBar(from * scale, (from + Fraction(row)) * scale, category));
+                        HtmlBar((from - low_) * scale, (to - low_) * scale, category));
   }
 
   const Table& table_;
   const HtmlTableOptions& options_;
   const std::vector<size_t> shown_;
   const int bar_, category_;
-  double longest_ = 0;  // fraction that takes the whole width
-  double stacked_ = 0;  // sum of the fractions so far
+  double low_ = 0, high_ = 0;  // amounts at the ends of the bars' width
+  double stacked_ = options_.stacked ? options_.stack_from : 0;  // where the next bar begins
   std::string out_;
 };
 

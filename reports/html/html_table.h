@@ -15,10 +15,12 @@ struct HtmlTableOptions {
   // Columns without a label too, under their id, as long as any cell is filled; otherwise only
   // labelled ones.
   bool wide = false;
-  // Id or label of a column of fractions that gets a bar beside it, and of the column whose text is
-  // the bar's category; "": none.
+  // Id or label of a column of numbers or times, negative ones too, that gets a bar beside it, and
+  // of the column whose text is the bar's category; "": none.
   std::string bar = "", category = "";
-  bool stacked = false;  // every bar begins where the one before ended
+  bool stacked = false;   // every bar begins where the one before ended,
+  double stack_from = 0;  // the first one here
+  bool has_sum = false;   // the last row sums up the others
 };
 
 // The first rows are in the returned text, for paper and for browsers without scripts. Of a long

@@ -74,6 +74,36 @@ std::vector<std::pair<std::string, std::string>> SetupPairs(const Report& r) {
       {"schedule", r.step.policy}};
 }
 
+// What to change next, each with the command to copy.
+std::string SuggestionsHtml(const Report& r) {
+  const Table& table = r.suggestions;
+  if (r.suggestions_text.empty()) return "";
+  const auto text = [&](const std::vector<Cell>& row, std::string_view id) {
+    const auto column = static_cast<size_t>(table.Find(id));
+    return CellText(row[column], table.columns[column].unit);
+  };
+  std::string out = Heading(r.memory.fits ? "Try" : "What makes it fit, cheapest first");
+  out += Paragraph(r.suggestions_text, "note") + "<ol class=\"cards\">\n";
+  for (const std::vector<Cell>& row : table.rows) {
+    std::string effect = fmt::format("A step takes {} and holds {} of HBM{}.",
+                                     text(row, "step_time_s"), text(row, "hbm_peak_bytes"),
+                                     text(row, "same_batch") == "true" ? "" : ", of another batch");
+    if (!text(row, "shrinks").empty()) {
+      effect += fmt::format(" For the same tokens, {} goes from {} to {}.", text(row, "shrinks"),
+                            text(row, "shrinks_from_s"), text(row, "shrinks_to_s"));
+    }
+    const std::string command = HtmlEscape(
+        fmt::format("{} {}", r.command.empty() ? "..." : r.command, text(row, "change")));
+    out += fmt::format(
+        "<li class=\"card\"><h4>{} tokens/s per device: {}</h4>\n{}<div class=\"command\">"
+        "<code>{}</code><button type=\"button\" class=\"only-js\" data-copy=\"{}\">Copy"
+        "</button></div></li>\n",
+        HtmlEscape(text(row, "speedup_fraction")), HtmlEscape(text(row, "kind")), Paragraph(effect),
+        command, command);
+  }
+  return out + "</ol>\n";
+}
+
 }  // namespace
 
 std::string FitText(const MemoryReport& m) {
@@ -83,17 +113,8 @@ std::string FitText(const MemoryReport& m) {
   return used + (m.fits ? ": fits" : ": does not fit");
 }
 
-std::string HeaderHtml(const Report& r) {
-  const std::string name = r.id.empty() ? r.model.name : r.id + ": " + r.model.name;
-  std::string out = fmt::format(
-      "<div class=\"top\"><h1>{} on {}</h1>\n<div class=\"tools only-js\">"
-      "<button type=\"button\" id=\"theme\" aria-pressed=\"false\">Dark</button> "
-      "<button type=\"button\" id=\"print\">Print</button> "
-      "<button type=\"button\" id=\"save\" data-name=\"{}_{}.json\">Save "
-      "JSON</button></div></div>\n",
-      HtmlEscape(name), HtmlEscape(r.machine.topology), HtmlEscape(r.model.name),
-      HtmlEscape(r.machine.topology));
-  out += "<dl class=\"figures\">\n";
+std::string FiguresHtml(const Report& r) {
+  std::string out = "<dl class=\"figures\">\n";
   out += Figure("step time", FormatTime(r.step.time));
   out += Figure("tokens/s per chip", fmt::format("{:.1f}", r.step.tokens_per_s_per_chip));
   out += Figure(fmt::format("model TFLOP/s per chip ({})", r.model.flops_convention),
@@ -110,6 +131,7 @@ std::string OverviewHtml(const Report& r, Page& page) {
   if (!r.memory.fits) out += Paragraph(r.memory.out_of_memory, "bad");
   if (r.measured.present()) out += Paragraph(MeasuredText(r));
   out += ListHtml("Warnings", r.warnings);
+  out += SuggestionsHtml(r);
   out += Heading("From the ideal step to this one");
   out += Paragraph(
       fmt::format("Each bar is what one loss costs; together they are the {} of the step.",
@@ -118,7 +140,12 @@ std::string OverviewHtml(const Report& r, Page& page) {
   out += HtmlTable(r.waterfall, {"t-waterfall", "Waterfall", false, "fraction", "id", true}, page);
   out += Heading("Where the time of the TensorCore goes");
   out += HtmlTable(r.cause_groups,
-                   {"t-groups", "By kind of work and phase", false, "fraction", "group"}, page);
+                   {.id = "t-groups",
+                    .caption = "By kind of work and phase",
+                    .bar = "fraction",
+                    .category = "group",
+                    .has_sum = true},
+                   page);
   out += HtmlTable(r.causes,
                    {"t-causes", "Every cause; they add up to the step", false, "fraction", "group"},
                    page);

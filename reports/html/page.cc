@@ -23,6 +23,19 @@ std::string Head(const Page& page, std::string_view script, std::string_view sty
       CspHash(script), CspHash(style), kToolVersion, HtmlEscape(page.title), style);
 }
 
+std::string Top(const Page& page) {
+  std::string out = fmt::format(
+      "<div class=\"top\"><h1>{}</h1>\n<div class=\"tools only-js\">"
+      "<button type=\"button\" id=\"theme\" aria-pressed=\"false\">Dark</button> "
+      "<button type=\"button\" id=\"print\">Print</button>",
+      HtmlEscape(page.heading));
+  if (!page.save_as.empty()) {
+    out += fmt::format(" <button type=\"button\" id=\"save\" data-name=\"{}\">Save JSON</button>",
+                       HtmlEscape(page.save_as));
+  }
+  return out + "</div></div>\n";
+}
+
 std::string Tabs(const Page& page) {
   std::string out = "<nav aria-label=\"Sections\"><div id=\"tabs\">\n";
   for (const PageSection& section : page.sections) {
@@ -55,8 +68,8 @@ std::string RenderPage(const Page& page) {
   std::string out = Head(page, script, style);
   out += "<body>\n<a class=\"skip\" href=\"#main\">Skip to the report</a>\n";
   out += PageAsset("patterns.svg");
-  out += fmt::format("<header>\n{}</header>\n{}<main id=\"main\" tabindex=\"-1\">\n", page.header,
-                     Tabs(page));
+  out += fmt::format("<header>\n{}{}</header>\n{}<main id=\"main\" tabindex=\"-1\">\n", Top(page),
+                     page.header, Tabs(page));
   for (const PageSection& section : page.sections) out += Section(section);
   out += fmt::format(
       "</main>\n<footer><p>Written by shardwise {}. One file, no request to any server; everything "

@@ -15,8 +15,10 @@ struct PageSection {
 };
 
 struct Page {
-  std::string title;   // plain text
-  std::string header;  // HTML, beside the title
+  std::string title;    // plain text, here and below
+  std::string heading;  // above everything
+  std::string save_as;  // name of the file that the data "data-json" is saved as; "": there is none
+  std::string header;   // HTML, below the heading
   std::vector<PageSection> sections;
   std::vector<std::string_view> scripts;  // files of reports/html/page, in order
   // Bytes that scripts read: id, content. Packed into the page.

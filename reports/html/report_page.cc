@@ -25,7 +25,10 @@ std::string RenderHtml(const Report& report, const Evaluation& evaluation) {
 std::string RenderHtml(const Report& report, const TimelineView& timeline) {
   Page page;
   page.title = fmt::format("{} on {} - shardwise", report.model.name, report.machine.topology);
-  page.header = HeaderHtml(report);
+  page.heading = fmt::format("{}{}{} on {}", report.id, report.id.empty() ? "" : ": ",
+                             report.model.name, report.machine.topology);
+  page.save_as = fmt::format("{}_{}.json", report.model.name, report.machine.topology);
+  page.header = FiguresHtml(report);
   page.sections = {{"overview", "Overview", OverviewHtml(report, page)},
                    {"timeline", "Timeline", TimelineHtml(report, timeline, page)},
                    {"memory", "Memory", MemoryHtml(report, page)},
@@ -34,7 +37,8 @@ std::string RenderHtml(const Report& report, const TimelineView& timeline) {
                    {"collectives", "Collectives", CollectivesHtml(report, page)},
                    {"config", "Config", ConfigHtml(report, page)},
                    {"provenance", "Provenance", ProvenanceHtml(report, page)}};
-  page.scripts = {"page.js", "tables.js", "timeline_data.js", "timeline.js", "start.js"};
+  page.scripts = {"page.js",          "tables.js",   "timeline_data.js",
+                  "timeline_draw.js", "timeline.js", "start.js"};
   page.data.emplace_back("data-timeline", PackTimeline(timeline));
   page.data.emplace_back("data-json", RenderJson(report));
   return RenderPage(page);

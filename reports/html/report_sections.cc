@@ -145,6 +145,7 @@ std::string ProvenanceHtml(const Report& r, Page& page) {
   std::string out =
       PairsHtml({{"tool", fmt::format("shardwise {}", kToolVersion)},
                  {"MaxText", fmt::format("keys and words of commit {}", kMaxTextCommit)},
+                 {"command", r.command},
                  {"report schema", fmt::to_string(kReportSchemaVersion)}});
   out += ListHtml("Notes", r.notes) + ListHtml("Not modelled", r.not_modelled);
   out += Heading(fmt::format("How well {} is known", r.machine.chip));

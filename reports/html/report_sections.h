@@ -9,7 +9,7 @@
 
 namespace shardwise {
 
-std::string HeaderHtml(const Report& report);
+std::string FiguresHtml(const Report& report);
 // Long tables leave part of themselves in `page.data`.
 std::string OverviewHtml(const Report& report, Page& page);
 std::string TimelineHtml(const Report& report, const TimelineView& view, Page& page);

@@ -45,9 +45,11 @@ void Svg::Rect(double x, double y, double width, double height, std::string_view
 }
 
 void Svg::Circle(double x, double y, double radius, std::string_view css_class,
-                 std::string_view tip) {
-  out_ += fmt::format("<circle cx=\"{}\" cy=\"{}\" r=\"{}\"{}{}", Coordinate(x), Coordinate(y),
-                      Coordinate(radius), ClassAttribute(css_class), End("circle", tip));
+                 std::string_view tip, std::string_view key) {
+  out_ += fmt::format("<circle cx=\"{}\" cy=\"{}\" r=\"{}\"{}{}{}", Coordinate(x), Coordinate(y),
+                      Coordinate(radius), ClassAttribute(css_class),
+                      key.empty() ? "" : fmt::format(" data-key=\"{}\"", HtmlEscape(key)),
+                      End("circle", tip));
 }
 
 void Svg::Line(double x1, double y1, double x2, double y2, std::string_view css_class) {

@@ -16,11 +16,11 @@ class Svg {
   // What it shows, in a few words and in a sentence, for those who do not see it.
   Svg(double width, double height, std::string_view title, std::string_view description);
 
-  // `tip` is shown when the pointer rests on the mark.
+  // `tip` is shown when the pointer rests on the mark; scripts know it by `key` (data-key).
   void Rect(double x, double y, double width, double height, std::string_view css_class,
             std::string_view tip = "");
   void Circle(double x, double y, double radius, std::string_view css_class,
-              std::string_view tip = "");
+              std::string_view tip = "", std::string_view key = "");
   void Line(double x1, double y1, double x2, double y2, std::string_view css_class);
   // Through all points.
   void Path(const std::vector<std::pair<double, double>>& points, std::string_view css_class,

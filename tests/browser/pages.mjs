@@ -1,4 +1,5 @@
 // What the tests of pages share: the browser, and the reports that scripts/check_browser has written.
+import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -35,6 +36,17 @@ export async function open(browser, name, { hash = "", ...options } = {}) {
   await page.locator("html.js").waitFor();
   if (await page.locator("#tl").count()) await page.locator("#tl[data-ready]").waitFor({ state: "attached" });
   return page;
+}
+
+// Runs `body` on a fresh page and then asks whether the page had anything to complain about.
+export async function onPage(browser, name, options, body) {
+  const page = await open(browser, name, options);
+  try {
+    await body(page);
+    assert.deepEqual(page.complaints, []);
+  } finally {
+    await page.context().close();
+  }
 }
 
 export const sections = (page) => page.locator("main > section").evaluateAll((all) => all.map((s) => s.id.slice(2)));

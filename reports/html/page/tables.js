@@ -2,6 +2,10 @@
 "use strict";
 
 (() => {
+  // So many rows are laid out; a table of thousands takes seconds. Sorting, filtering and copying are
+  // about all of them.
+  const kShown = 200;
+
   const exact = (cell) => cell.dataset.v ?? cell.textContent;
 
   // Empty cells last, numbers by value, anything else by text.
@@ -31,6 +35,7 @@
         const keyed = rows.map((row) => [exact(row.cells[column]), row]);
         keyed.sort(([a], [b]) => (a === "" || b === "" ? compare(a, b) : sign * compare(a, b)));
         table.tBodies[0].prepend(...keyed.map(([, row]) => row));
+        table.dispatchEvent(new CustomEvent("sorted"));
       });
     });
   }
@@ -54,7 +59,7 @@
   // Rows of a long table that are not in the page's text; they come when they are first seen.
   function loadRest(box, table, done) {
     const note = box.querySelector(".rest");
-    if (!note) return;
+    if (!note || typeof DecompressionStream === "undefined") return;
     note.hidden = true;
     const load = async () => {
       if (!note.isConnected) return;
@@ -90,22 +95,38 @@
       label.append("Filter", input);
       shown.setAttribute("role", "status");
       shown.className = "note";
+      const all = document.createElement("button");
+      all.type = "button";
+      all.textContent = "Show all";
       const texts = new Map();
+      let most = kShown;
+      const layOut = () => {
+        let matching = 0;
+        for (const row of body.rows) row.classList.toggle("more", !row.hidden && ++matching > most);
+        const rest = matching > most ? `, the first ${most} shown` : "";
+        shown.textContent = `${matching} of ${body.rows.length} rows${rest}`;
+        all.hidden = matching <= most;
+        box.dispatchEvent(new CustomEvent("shown"));
+      };
       const apply = () => {
         const matches = matcher(input.value);
-        let visible = 0;
         for (const row of body.rows) {
           if (!texts.has(row)) texts.set(row, [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase());
           row.hidden = !matches(texts.get(row));
-          visible += !row.hidden;
         }
-        shown.textContent = `${visible} of ${body.rows.length} rows`;
+        layOut();
       };
+      all.addEventListener("click", () => {
+        most = Infinity;
+        layOut();
+        box.querySelector(".scroll").focus();
+      });
+      table.addEventListener("sorted", layOut);
       input.addEventListener("input", apply);
       box.addEventListener("filter", (event) => { input.value = event.detail; apply(); });
       loadRest(box, table, apply);
       apply();
-      tools.append(label, shown);
+      tools.append(label, shown, all);
     }
     const button = document.createElement("button");
     button.type = "button";
