@@ -19,4 +19,12 @@ std::string ShellWord(std::string_view word) {
   return quoted + "'";
 }
 
+std::string ScenarioWords(const std::vector<std::string>& arguments) {
+  std::string words;
+  for (const std::string& argument : arguments) {
+    words += (argument.starts_with("--") ? " --xla " : " ") + ShellWord(argument);
+  }
+  return words;
+}
+
 }  // namespace shardwise

@@ -26,6 +26,7 @@ inline constexpr int kExitWorse = 1;        // diff: worse than --threshold allo
 inline constexpr int kExitUsage = 2;        // bad usage or configuration
 inline constexpr int kExitDoesNotFit = 3;   // valid, simulated, and larger than the memory
 inline constexpr int kExitNotModelled = 4;  // valid, but nothing here models it
+inline constexpr int kExitSomeFailed = 5;   // a sweep is done, but some points have no result
 inline constexpr int kExitIo = 6;           // a file cannot be read or written
 inline constexpr int kExitInternal = 70;    // a bug of this program
 

@@ -35,6 +35,8 @@ int main(int argc, char** argv) {
   std::signal(SIGABRT, ExitAfterAbort);
   // Some parents ignore it; a reader that has seen enough should end this process quietly.
   std::signal(SIGPIPE, SIG_DFL);
+  // A file that may not grow is a failed write, not the end.
+  std::signal(SIGXFSZ, SIG_IGN);
   std::ios::sync_with_stdio(false);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   return shardwise::RunMain(arguments,

@@ -11,9 +11,9 @@ namespace shardwise {
 
 std::span<const VerbInfo* const> Verbs() {
   static constexpr std::array kVerbs = {
-      &kSimulateVerb, &kExplainVerb, &kDiffVerb,       &kAccuracyVerb,   &kStudyVerb,
-      &kGraphVerb,    &kShardVerb,   &kChipsVerb,      &kTopologiesVerb, &kModelsVerb,
-      &kOpsVerb,      &kKeysVerb,    &kCompletionVerb, &kHelpVerb,       &kVersionVerb,
+      &kSimulateVerb, &kExplainVerb, &kDiffVerb,  &kSweepVerb,      &kMergeVerb, &kReportVerb,
+      &kAccuracyVerb, &kStudyVerb,   &kGraphVerb, &kShardVerb,      &kChipsVerb, &kTopologiesVerb,
+      &kModelsVerb,   &kOpsVerb,     &kKeysVerb,  &kCompletionVerb, &kHelpVerb,  &kVersionVerb,
   };
   return kVerbs;
 }

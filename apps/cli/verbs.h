@@ -12,6 +12,9 @@ namespace shardwise {
 extern const VerbInfo kSimulateVerb;
 extern const VerbInfo kExplainVerb;
 extern const VerbInfo kDiffVerb;
+extern const VerbInfo kSweepVerb;
+extern const VerbInfo kMergeVerb;
+extern const VerbInfo kReportVerb;
 extern const VerbInfo kAccuracyVerb;
 extern const VerbInfo kStudyVerb;
 extern const VerbInfo kGraphVerb;

@@ -27,6 +27,9 @@ class ScenarioTemplate {
   // were read then, but for overrides that ask for others (model_name). Thread-safe.
   StatusOr<Scenario> Resolve(std::span<const Override> overrides) const;
 
+  // What the arguments say, as it was read.
+  const SourceContents& contents() const { return contents_; }
+
  private:
   ScenarioTemplate(std::vector<std::string> arguments, Environment environment,
                    SourceContents contents)

@@ -18,8 +18,9 @@ namespace shardwise {
 namespace {
 
 constexpr std::string_view kScenarioFolder = "configs/scenarios/";
-constexpr std::array<std::string_view, 9> kScenarioKeys = {
-    "compiler", "group", "id", "maxtext", "measured", "notes", "sim", "source", "xla_flags"};
+constexpr std::array<std::string_view, 10> kScenarioKeys = {
+    "compiler", "group", "id",     "maxtext", "measured",
+    "notes",    "sim",   "source", "sweep",   "xla_flags"};
 // A file whose map has one of these is a scenario; a MaxText yml has none.
 constexpr std::array<std::string_view, 3> kScenarioMarks = {"maxtext", "sim", "xla_flags"};
 // What a sim.yml has besides the keys of `shardwise keys sim`.
@@ -220,6 +221,8 @@ class Reader {
         contents_.id = value.text;
       } else if (name == "measured") {
         ReadMeasured(source, value);
+      } else if (name == kSweep) {
+        KeepSweep(source, value);
       } else if (std::find(kScenarioKeys.begin(), kScenarioKeys.end(), name) ==
                  kScenarioKeys.end()) {
         Diagnostic& error =
@@ -229,6 +232,12 @@ class Reader {
         if (FindKey(name) >= 0) error.help = "MaxText keys of a scenario file stand under maxtext:";
       }
     }
+  }
+
+  // What one scenario has no use for; see sim/search/sweep_spec_reader.h.
+  void KeepSweep(const SourcePtr& source, const YamlNode& sweep) {
+    contents_.sweep = sweep;
+    contents_.sweep_source = source;
   }
 
   void ReadSection(const SourcePtr& source, const YamlNode& name, const YamlNode& value) {
@@ -253,8 +262,7 @@ class Reader {
     keys.kind = YamlNode::Kind::kMap;
     for (size_t i = 0; i < root.keys.size(); ++i) {
       if (root.keys[i].text == kSweep) {
-        contents_.sweep = root.children[i];
-        contents_.sweep_source = source;
+        KeepSweep(source, root.children[i]);
       } else if (root.keys[i].text != kSchema) {
         keys.keys.push_back(root.keys[i]);
         keys.children.push_back(root.children[i]);

@@ -21,7 +21,7 @@ struct SourceContents {
   std::vector<XlaFlagSetting> last_xla_flags;  // of arguments, above compile_xla_flags
   std::string id;                              // of the last scenario file
   YamlNode measured;                           // likewise
-  YamlNode sweep;                              // `sweep:` of the last sim.yml
+  YamlNode sweep;                              // `sweep:` of the last file with one
   SourcePtr sweep_source;                      // null: there is none
   std::vector<std::string> warnings;
   std::vector<std::string> notes;
