@@ -126,9 +126,10 @@ class PointColumns {
   Table Take() { return std::move(table_); }
 
  private:
+  // Also a value that all the best points share is worth knowing.
   bool Varies(size_t key) const {
-    return std::any_of(points_.begin(), points_.end(), [&](size_t p) {
-      return report_.points[p].values[key] != report_.points[points_[0]].values[key];
+    return std::any_of(report_.points.begin(), report_.points.end(), [&](const auto& point) {
+      return point.values[key] != report_.points[0].values[key];
     });
   }
 

@@ -309,9 +309,9 @@ why), not modelled, filtered. Inputs are those of shardwise simulate.
 
   --sim FILE        a sim.yml; its sweep: section is read as below
   --xla FLAGS       flags of the TPU compiler, as of shardwise simulate
-  --set KEY=VALUES  a key to vary; the last one varies fastest. VALUES is a list,
-                    1,2,4 or full,minimal or [a,b],[c], or a range with both ends,
-                    1:16:*2 or 1:8:+1. May be given several times
+  --set KEY=VALUES  a key to vary; the last one varies fastest. VALUES is a
+                    list, 1,2,4 or full,minimal or [a,b],[c], or a range with
+                    both ends, 1:16:*2 or 1:8:+1. May be given several times
   --zip KEY,KEY     keys whose n-th values belong together
   --list FILE       points one by one: CSV with a header of keys, or JSON Lines
   --where EXPR      a condition on keys and results; the others are filtered:
@@ -332,8 +332,8 @@ why), not modelled, filtered. Inputs are those of shardwise simulate.
                     arrays, Open MPI and PMI decide; the store's name gets
                     -00007-of-00064
   --shards N        how many shards there are, where the variables do not say
-  --emit SYSTEM     runs nothing; prints a job file of --shards N shards for k8s,
-                    slurm or parallel (GNU parallel)
+  --emit SYSTEM     runs nothing; prints a job file of --shards N shards for
+                    k8s, slurm or parallel (GNU parallel)
   --environment     the store also says when and where it was made, so its bytes
                     are no longer those of another run
   -q, --quiet       nothing on standard error but errors
