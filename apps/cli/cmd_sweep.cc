@@ -28,8 +28,8 @@ namespace shardwise {
 namespace {
 
 constexpr int kTopShown = 10;
-// A ranking holds every point in memory; larger stores are ranked by `report`.
-constexpr int64_t kMostRanked = 1'000'000;
+// A ranking holds every point in memory, a kilobyte each; a larger store is left to `report`.
+constexpr int64_t kMostRanked = 100'000;
 constexpr int64_t kMaxThreads = 1024;
 
 // The signal that asks the sweep to stop; 0: none yet.
@@ -275,7 +275,10 @@ class SweepVerb : public Verb {
                             const Console& io) const {
     // A file is written when it is whole; standard output takes what there is.
     if (ToFile() && !end.finished) return kExitOk;
-    if (format_ == Format::kText && end.progress.points > kMostRanked) return kExitOk;
+    if (format_ == Format::kText && end.progress.points > kMostRanked) {
+      if (!quiet_) io.err << fmt::format("shardwise report {} ranks them\n", store);
+      return kExitOk;
+    }
     SW_ASSIGN_OR_RETURN(const SweepReport report, ReadSweepReport(store, ""));
     std::string text;
     if (format_ == Format::kText) {
