@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/base/embedded.h"
 #include "sim/config/keys.h"
 #include "sim/config/scenario.h"
 #include "sim/config/test_folder.h"
@@ -90,6 +91,44 @@ TEST(Recipes, EveryFormResolvesToTheScenario) {
     keys.erase("mesh_axes");
     wanted.erase("mesh_axes");
     EXPECT_EQ(keys, wanted) << name;
+  }
+}
+
+// Every built-in scenario, written as a script that submits it.
+TEST(Recipes, EveryScenarioSurvivesAsAScript) {
+  const std::string path = testing::TestFolder() + "scenario.sh";
+  for (const std::string& id : BuiltInScenarios()) {
+    const auto text = FindEmbedded("configs/scenarios/" + id + ".yml");
+    ASSERT_TRUE(text.has_value()) << id;
+    const StatusOr<YamlNode> root = ParseYaml(*text, id);
+    ASSERT_TRUE(root.ok()) << root.status();
+    std::string flags, arguments, machine;
+    const YamlNode& keys = *root->Find("maxtext");
+    for (size_t i = 0; i < keys.keys.size(); ++i) {
+      const std::string value = keys.children[i].ToFlow();
+      if (keys.keys[i].text == "compile_topology") {
+        machine = "--device-type=" + value;
+      } else {
+        arguments += fmt::format(" \\\n\\\"{}={}\\\"", keys.keys[i].text, value);
+      }
+    }
+    if (const YamlNode* list = root->Find("xla_flags")) {
+      for (const YamlNode& flag : list->children) flags += flag.text + " \\\n";
+    }
+    std::ofstream(path) << "FLAGS=\"" << flags << "\"\nxpk workload create " << machine
+                        << " --command=\"LIBTPU_INIT_ARGS='${FLAGS}' python3 -m MaxText.train "
+                           "base.yml "
+                        << arguments << "\"\n";
+    const StatusOr<Scenario> expected = LoadScenario({id}), recipe = LoadScenario({path});
+    ASSERT_TRUE(expected.ok() && recipe.ok()) << id << recipe.status();
+    EXPECT_EQ(recipe->mesh.ToText(), expected->mesh.ToText()) << id;
+    EXPECT_EQ(recipe->topology.name, expected->topology.name) << id;
+    EXPECT_EQ(recipe->xla_flags, expected->xla_flags) << id;
+    std::map<std::string, std::string> read = KeysOf(*recipe), wanted = KeysOf(*expected);
+    for (auto* all : {&read, &wanted}) {
+      std::erase_if(*all, [](const auto& key) { return key.first.starts_with("sim."); });
+    }
+    EXPECT_EQ(read, wanted) << id;
   }
 }
 
