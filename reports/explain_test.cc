@@ -119,7 +119,7 @@ class ExplainTest : public testing::TestWithParam<std::vector<std::string>> {
     ASSERT_NE(evaluation_, nullptr);
     report_ = BuildReport(*evaluation_);
     AddDetails(*evaluation_, report_);
-    const StatusOr<Suggestions> suggestions = Suggest(GetParam(), *evaluation_);
+    const StatusOr<Suggestions> suggestions = Suggest(GetParam(), {}, *evaluation_);
     ASSERT_TRUE(suggestions.ok());
     AddSuggestions(*suggestions, report_);
     explainer_ = std::make_unique<Explainer>(*evaluation_, report_);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "apps/cli/scenario_options.h"
 #include "apps/cli/verbs.h"
 #include "reports/render_diff.h"
 #include "reports/report_builder.h"
@@ -34,8 +35,9 @@ StatusOr<ResultFile> ResultOfSide(const Side& side, const Environment& environme
 class DiffVerb : public Verb {
  public:
   void Bind(OptionParser& parser) override {
+    scenario_.Bind(parser);
     parser.AddFormat({Format::kText, Format::kJson, Format::kCsv, Format::kMarkdown}, format_);
-    parser.AddText("--table", table_);
+    parser.AddChoice("--table", {kDiffTables.begin(), kDiffTables.end()}, table_);
     parser.AddText("--threshold", threshold_);
     parser.AddText("-o,--output", output_);
   }
@@ -62,10 +64,12 @@ class DiffVerb : public Verb {
   }
 
  private:
-  // Arguments before the first FILE are of both sides, those behind a FILE of that side. With one
-  // FILE, A is that file alone.
-  static StatusOr<std::pair<Side, Side>> Split(const OptionParser& parser) {
-    std::vector<std::string> common;
+  // Arguments before the first FILE and options are of both sides, arguments behind a FILE of that
+  // side. With one FILE, A is that file alone.
+  StatusOr<std::pair<Side, Side>> Split(const OptionParser& parser) const {
+    std::vector<std::string> common = scenario_.Inputs(parser);
+    common.erase(common.begin(),
+                 common.begin() + static_cast<std::ptrdiff_t>(parser.rest().size()));
     std::vector<Side> sides;
     for (const std::string& argument : parser.rest()) {
       if (IsAssignment(argument)) {
@@ -107,6 +111,7 @@ class DiffVerb : public Verb {
     }
   }
 
+  ScenarioOptions scenario_;
   Format format_ = Format::kText;
   std::string table_, threshold_;
   std::string output_ = "-";
@@ -132,6 +137,8 @@ FILE, A is that file and B the file with the assignments.
   --format FORMAT   text (default), json, csv, or markdown
   --table TABLE     of csv: summary, keys, waterfall (default), causes,
                     collectives, memory, constants
+  --sim FILE        also reads a sim.yml, on both sides
+  --xla FLAGS       also XLA flags, on both sides, as of shardwise simulate
   --threshold LIMIT exit code 1 if B is slower than A by more than LIMIT, a
                     share of A's step (1%) or a time (5ms), or does not fit
                     where A does. Where the tokens per step differ, steps are

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "apps/cli/scenario_options.h"
 #include "apps/cli/verbs.h"
 #include "reports/explain.h"
 #include "reports/render_json.h"
@@ -24,16 +25,19 @@ std::string ListText(const std::vector<std::pair<std::string, std::string>>& nam
 class ExplainVerb : public Verb {
  public:
   void Bind(OptionParser& parser) override {
+    scenario_.Bind(parser);
     parser.AddFormat({Format::kText, Format::kJson}, format_);
     parser.AddFlag("--list", list_);
     parser.AddText("-o,--output", output_);
   }
 
   StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
-    std::vector<std::string> inputs = parser.rest();
+    std::vector<std::string> inputs = scenario_.Inputs(parser);
     std::string name;
     if (!list_) {
-      if (inputs.empty()) return parser.Misused("nothing to explain: name it, or use --list");
+      if (parser.rest().empty()) {
+        return parser.Misused("nothing to explain: name it, or use --list");
+      }
       name = inputs.front();
       inputs.erase(inputs.begin());
     }
@@ -54,6 +58,7 @@ class ExplainVerb : public Verb {
   }
 
  private:
+  ScenarioOptions scenario_;
   Format format_ = Format::kText;
   bool list_ = false;
   std::string output_ = "-";
@@ -79,6 +84,8 @@ a parameter by its path; a kernel as the table of ops calls it; a number about
 the chip; a MaxText key or a sim.* key. Everything of that name is explained.
 
   --format FORMAT   text (default), or json
+  --sim FILE        also reads a sim.yml; may be given several times
+  --xla FLAGS       also XLA flags, as of shardwise simulate
   --list            prints every name there is, by kind
   -o, --output FILE writes to FILE; - (default) is standard output
   -h, --help        prints this text

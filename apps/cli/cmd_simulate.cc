@@ -151,7 +151,8 @@ class SimulateVerb : public Verb {
     const bool page = options_.format == Format::kHtml;
     if (page || options_.format == Format::kJson) AddDetails(*evaluation, report);
     if (page || options_.suggest) {
-      SW_ASSIGN_OR_RETURN(const Suggestions suggestions, Suggest(inputs, *evaluation));
+      SW_ASSIGN_OR_RETURN(const Suggestions suggestions,
+                          Suggest(inputs, io.environment, *evaluation));
       AddSuggestions(suggestions, report);
     }
     const int code = WriteResults(Render(report, *evaluation, options_), *evaluation, options_, io);

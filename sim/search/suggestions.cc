@@ -37,8 +37,13 @@ std::set<std::string> WithoutNumbers(const std::vector<std::string>& texts) {
 class Searcher {
  public:
   Searcher(const ScenarioTemplate& base, const std::vector<std::string>& arguments,
-           const Evaluation& now, const SuggestionOptions& options)
-      : base_(base), arguments_(arguments), now_(now), options_(options), evaluator_(caches_) {
+           const Environment& environment, const Evaluation& now, const SuggestionOptions& options)
+      : base_(base),
+        arguments_(arguments),
+        environment_(environment),
+        now_(now),
+        options_(options),
+        evaluator_(caches_) {
     now_candidate_.point = PointResultOf(now);
     now_candidate_.devices = now.placement.topology.devices();
   }
@@ -101,7 +106,7 @@ class Searcher {
     if (first == nullptr) return {};
     std::vector<std::string> arguments = arguments_;
     for (const auto& [key, value] : first->neighbour.change) arguments.push_back(key + "=" + value);
-    const StatusOr<Scenario> scenario = LoadScenario(arguments);
+    const StatusOr<Scenario> scenario = LoadScenario(arguments, environment_);
     if (!scenario.ok()) return {};
     std::vector<Neighbour> second = NeighboursOf(*scenario, now_.placement.topology.chip, true);
     std::erase_if(second,
@@ -160,6 +165,7 @@ class Searcher {
 
   const ScenarioTemplate& base_;
   const std::vector<std::string>& arguments_;
+  const Environment& environment_;
   const Evaluation& now_;
   const SuggestionOptions& options_;
   Candidate now_candidate_;
@@ -171,9 +177,10 @@ class Searcher {
 }  // namespace
 
 StatusOr<Suggestions> Suggest(const std::vector<std::string>& arguments,
-                              const Evaluation& evaluation, const SuggestionOptions& options) {
-  SW_ASSIGN_OR_RETURN(const ScenarioTemplate base, ScenarioTemplate::Read(arguments));
-  return Searcher(base, arguments, evaluation, options).Run();
+                              const Environment& environment, const Evaluation& evaluation,
+                              const SuggestionOptions& options) {
+  SW_ASSIGN_OR_RETURN(const ScenarioTemplate base, ScenarioTemplate::Read(arguments, environment));
+  return Searcher(base, arguments, environment, evaluation, options).Run();
 }
 
 }  // namespace shardwise

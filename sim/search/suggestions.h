@@ -40,11 +40,12 @@ struct SuggestionOptions {
   double least_speedup = 1.005;  // of a step that fits
 };
 
-// `arguments` are those `evaluation` comes from, as of LoadScenario. A neighbour that is an error,
-// does not fit, is within 5 % of the memory (unless the step is so now), or brings a warning the
-// step does not have now, is no suggestion. Of a step that does not fit and that no single change
-// makes fit, two changes are tried.
+// `arguments` and `environment` are those `evaluation` comes from, as of LoadScenario. A neighbour
+// that is an error, does not fit, is within 5 % of the memory (unless the step is so now), or
+// brings a warning the step does not have now, is no suggestion. Of a step that does not fit and
+// that no single change makes fit, two changes are tried.
 StatusOr<Suggestions> Suggest(const std::vector<std::string>& arguments,
-                              const Evaluation& evaluation, const SuggestionOptions& options = {});
+                              const Environment& environment, const Evaluation& evaluation,
+                              const SuggestionOptions& options = {});
 
 }  // namespace shardwise

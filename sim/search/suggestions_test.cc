@@ -20,7 +20,7 @@ std::unique_ptr<Evaluation> EvaluationOf(const Arguments& arguments) {
 }
 
 Suggestions SuggestionsFor(const Arguments& arguments, const Evaluation& now) {
-  StatusOr<Suggestions> suggestions = Suggest(arguments, now);
+  StatusOr<Suggestions> suggestions = Suggest(arguments, {}, now);
   EXPECT_TRUE(suggestions.ok()) << Message(suggestions.status());
   return *std::move(suggestions);
 }
