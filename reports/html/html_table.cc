@@ -74,9 +74,9 @@ class TableWriter {
   std::string Write(Page& page) {
     const std::string id = HtmlEscape(options_.id), caption = HtmlEscape(options_.caption);
     out_ += fmt::format(
-        "<div class=\"table\" id=\"{}\">\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" "
+        "<div class=\"table{}\" id=\"{}\">\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" "
         "aria-label=\"{}\">\n<table>\n<caption>{}</caption>\n<thead><tr>",
-        id, caption, caption);
+        options_.wide ? " wide" : "", id, caption, caption);
     for (const size_t c : shown_) AddHeading(c);
     out_ += "</tr></thead>\n<tbody>\n";
     const size_t rows = std::min(table_.rows.size(), kInlineRows);

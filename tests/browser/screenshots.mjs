@@ -4,14 +4,11 @@ import { launch, open } from "./pages.mjs";
 
 const to = process.argv[2];
 const browser = await launch();
-const viewport = { width: 1280, height: 820 };
 
-const overview = await open(browser, "V4-Flash.html", { viewport });
-await overview.screenshot({ path: join(to, "report-overview.png") });
-
-const timeline = await open(browser, "V4-Flash.html", { viewport, hash: "#timeline&t=1.15-1.36&q=" });
-await timeline.locator("#tl-search").fill("all_gather layers_1 fwd");
-await timeline.locator("#tl-search").fill("");
-await timeline.locator("#tl").focus();
-await timeline.screenshot({ path: join(to, "report-timeline.png") });
+async function shoot(name, height, hash) {
+  const page = await open(browser, "V4-Flash.html", { viewport: { width: 1280, height }, hash });
+  await page.screenshot({ path: join(to, name) });
+}
+await shoot("report-overview.png", 740, "");
+await shoot("report-timeline.png", 900, "#timeline&t=1.15-1.36&sel=2.900");
 await browser.close();
