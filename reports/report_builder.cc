@@ -4,6 +4,7 @@
 
 #include "reports/format.h"
 #include "reports/report_tables.h"
+#include "reports/sharding_table.h"
 #include "reports/step_tables.h"
 
 namespace shardwise {
@@ -245,6 +246,13 @@ void AddDetails(const Evaluation& e, Report& report) {
   report.critical_path = BuildCriticalPathTable(e, kKernelsListed);
   report.memory_curve = BuildMemoryCurveTable(e, kMemoryPoints);
   report.roofline = BuildRooflineTable(e, kKernelsListed);
+  const StepSharding sharding = DescribeSharding(e.scenario, e.step);
+  const NameFilter all = [](const std::string&) { return true; };
+  report.sharding_totals = BuildShardingTotals(e.scenario, sharding);
+  report.parameters = BuildParameterTable(e.scenario, sharding, all);
+  report.activations = BuildActivationTable(e.scenario, sharding, all);
+  report.rules = BuildRuleTable(e.scenario, sharding, true);
+  report.sharding_check = CheckText(sharding);
 }
 
 void AddSuggestions(const Suggestions& suggestions, Report& report) {

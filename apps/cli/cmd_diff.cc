@@ -6,6 +6,7 @@
 
 #include "apps/cli/scenario_options.h"
 #include "apps/cli/verbs.h"
+#include "reports/html/diff_page.h"
 #include "reports/render_diff.h"
 #include "reports/report_builder.h"
 #include "sim/analysis/evaluate.h"
@@ -36,7 +37,8 @@ class DiffVerb : public Verb {
  public:
   void Bind(OptionParser& parser) override {
     scenario_.Bind(parser);
-    parser.AddFormat({Format::kText, Format::kJson, Format::kCsv, Format::kMarkdown}, format_);
+    parser.AddFormat({Format::kText, Format::kJson, Format::kCsv, Format::kMarkdown, Format::kHtml},
+                     format_);
     parser.AddChoice("--table", {kDiffTables.begin(), kDiffTables.end()}, table_);
     parser.AddText("--threshold", threshold_);
     parser.AddText("-o,--output", output_);
@@ -106,6 +108,8 @@ class DiffVerb : public Verb {
         return RenderCsv(TableOf(diff, table_.empty() ? "waterfall" : table_));
       case Format::kMarkdown:
         return RenderMarkdown(diff);
+      case Format::kHtml:
+        return RenderHtml(diff);
       default:
         return RenderText(diff);
     }
@@ -134,7 +138,8 @@ files that end in .json and were written by simulate --format json. key=value
 belongs to the FILE before it, in front of the first FILE to both. With one
 FILE, A is that file and B the file with the assignments.
 
-  --format FORMAT   text (default), json, csv, or markdown
+  --format FORMAT   text (default), json, csv, markdown, or html: one page that
+                    needs no server and no network
   --table TABLE     of csv: summary, keys, waterfall (default), causes,
                     collectives, memory, constants
   --sim FILE        also reads a sim.yml, on both sides

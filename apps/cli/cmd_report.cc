@@ -1,6 +1,7 @@
 #include <charconv>
 
 #include "apps/cli/verbs.h"
+#include "reports/html/sweep_page.h"
 #include "reports/sweep_report.h"
 
 namespace shardwise {
@@ -9,7 +10,8 @@ namespace {
 class ReportVerb : public Verb {
  public:
   void Bind(OptionParser& parser) override {
-    parser.AddFormat({Format::kText, Format::kMarkdown, Format::kCsv, Format::kJson}, format_);
+    parser.AddFormat({Format::kText, Format::kMarkdown, Format::kCsv, Format::kJson, Format::kHtml},
+                     format_);
     parser.AddText("--by", by_);
     parser.AddText("--top", top_);
     parser.AddText("-o,--output", output_);
@@ -30,6 +32,7 @@ class ReportVerb : public Verb {
   std::string Render(const SweepReport& report, int64_t top) const {
     if (format_ == Format::kCsv) return RenderCsv(BuildPointsTable(report));
     if (format_ == Format::kJson) return RenderSweepJson(report);
+    if (format_ == Format::kHtml) return RenderHtml(report);
     if (format_ == Format::kMarkdown) return RenderSweepMarkdown(report, top);
     return RenderSweepText(report, top);
   }
@@ -50,7 +53,8 @@ against HBM, what binds, the effect of each value of each key, why points have
 no result, and the command lines that run the best one here and in MaxText. A
 store that is not finished, or still being written, is read as far as it is.
 
-  --format FORMAT   text (default), markdown, csv (every point), or json (all)
+  --format FORMAT   text (default), markdown, csv (every point), json (all), or
+                    html: one page that needs no server and no network
   --by COLUMN       ranks by a numeric column: step_time_s,
                     tokens_per_s_per_chip, tflops_per_chip, mfu, hfu,
                     hbm_peak_bytes, exposed_s, chips, ... The default is the

@@ -35,6 +35,7 @@ std::string RenderHtml(const Report& report, const TimelineView& timeline) {
                    {"ops", "Ops", OpsHtml(report, page)},
                    {"roofline", "Roofline", RooflineHtml(report, page)},
                    {"collectives", "Collectives", CollectivesHtml(report, page)},
+                   {"sharding", "Sharding", ShardingHtml(report, page)},
                    {"config", "Config", ConfigHtml(report, page)},
                    {"provenance", "Provenance", ProvenanceHtml(report, page)}};
   page.scripts = {"page.js",          "tables.js",   "timeline_data.js",

@@ -132,6 +132,20 @@ std::string CollectivesHtml(const Report& r, Page& page) {
                    page);
 }
 
+std::string ShardingHtml(const Report& r, Page& page) {
+  return Paragraph(r.sharding_check) +
+         HtmlTable(r.sharding_totals, {"t-totals", "Training state"}, page) +
+         Heading("Parameters") +
+         HtmlTable(r.parameters,
+                   {"t-parameters", "Parameters and the rules that split them", false,
+                    "hbm_bytes_per_device_with_state", ""},
+                   page) +
+         Heading("Activations") +
+         HtmlTable(r.activations, {"t-activations", "Where the model asks for a sharding"}, page) +
+         Heading("Rules") +
+         HtmlTable(r.rules, {"t-rules", "Logical axis rules that apply to any of these"}, page);
+}
+
 std::string ConfigHtml(const Report& r, Page& page) {
   return Paragraph(
              "Every key with where its value comes from. Filter by \"set\" for what differs "

@@ -17,6 +17,7 @@ std::string MemoryHtml(const Report& report, Page& page);
 std::string OpsHtml(const Report& report, Page& page);
 std::string RooflineHtml(const Report& report, Page& page);
 std::string CollectivesHtml(const Report& report, Page& page);
+std::string ShardingHtml(const Report& report, Page& page);
 std::string ConfigHtml(const Report& report, Page& page);
 std::string ProvenanceHtml(const Report& report, Page& page);
 

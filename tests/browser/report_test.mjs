@@ -254,6 +254,55 @@ describe("themes, paper, keyboard", () => {
   });
 });
 
+describe("sweep", () => {
+  const sweep = (hash, body) => onPage("sweep.html", { hash }, async (page) => {
+    await page.locator("#sweep-chart[data-ready]").waitFor();
+    await body(page);
+  });
+  const chosen = (page) => page.locator("#chosen").innerText();
+  test("a mark of the chart tells its command, and is marked in the table", () => sweep("", async (page) => {
+    const mark = page.locator("#sweep-chart .dot-front").first();
+    const point = await mark.getAttribute("data-key");
+    await mark.click();
+    assert.match(await chosen(page), /shardwise simulate IW-07 per_device_batch_size=\d/);
+    assert.equal(await page.locator("#t-front tr[aria-current] button").first().innerText(), point);
+    assert.equal(await page.locator("#sweep-chart .ring").count(), 1);
+    await page.getByRole("button", { name: "Copy the command: Here" }).click();
+    await page.getByText("Copied the command.").waitFor();
+    assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^shardwise simulate IW-07 /);
+    assert.equal(await hashOf(page), `#overview&sel=${point}`);
+  }));
+  test("a row reached by keys chooses its point", () => sweep("#points", async (page) => {
+    const button = page.locator("#t-points tbody button").nth(1);
+    const point = await button.innerText();
+    await button.press("Enter");
+    await openTab(page, "overview");
+    assert.match(await chosen(page), new RegExp(`^Point ${point}\\n`));
+  }));
+  test("a filter of the points dims the others in the chart", () => sweep("#points", async (page) => {
+    await page.getByRole("searchbox").first().fill("minimal");
+    const off = await page.locator("#sweep-chart .off").count();
+    const marks = await page.locator("#sweep-chart [data-key]").count();
+    assert.ok(off > 0 && off < marks, `${off} of ${marks}`);
+  }));
+  test("a link names a point", () => sweep("#overview&sel=0", async (page) => {
+    assert.match(await chosen(page), /^Point 0\n/);
+  }));
+});
+
+describe("diff", () => {
+  test("bars lead from A to B and the keys come first", () => onPage("diff.html", {}, async (page) => {
+    assert.ok((await page.locator("#t-keys").innerText()).includes("ici_expert_parallelism"));
+    const bars = await page.locator("#t-waterfall svg.bar rect").evaluateAll((all) => all.map((bar) => bar.getBoundingClientRect()).map(({ left, right }) => [left, right]));
+    assert.ok(bars.length > 2);
+    for (let i = 1; i < bars.length; ++i) {
+      const meets = bars[i].some((end) => bars[i - 1].some((other) => Math.abs(end - other) < 1.5));
+      assert.ok(meets, `bar ${i} begins where none ended`);
+    }
+    assert.match(await page.locator("#t-waterfall tr.sum").innerText(), /^step/);
+  }));
+});
+
 describe("hostile values", () => {
   test("are text and nothing else", () => onPage(kHostile, { hash: "#config" }, async (page) => {
     await page.locator("#t-config[data-rest=loaded]").waitFor();
