@@ -7,6 +7,7 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 option(SHARDWISE_TESTS "Build the tests" ON)
 option(SHARDWISE_BENCH "Build the benchmarks" ON)
+option(SHARDWISE_FUZZ "Build the libFuzzer targets, and nothing they do not need" OFF)
 set(SHARDWISE_SANITIZE "" CACHE STRING "Comma-separated sanitizers, for example address,undefined")
 
 # -ffp-contract=off: a fused multiply-add would make results depend on the host's instruction set.
@@ -95,6 +96,15 @@ function(sw_cross_tests folder)
     target_compile_definitions(cross_${name} PRIVATE SHARDWISE_BINARY="$<TARGET_FILE:shardwise>")
     add_dependencies(cross_${name} shardwise)
   endforeach()
+endfunction()
+
+# tests/fuzz/<name>.cc with libFuzzer's main, linked with the library of FOLDER.
+function(sw_fuzzer name folder)
+  sw_target_name(${folder} target)
+  add_executable(${name} ${PROJECT_SOURCE_DIR}/tests/fuzz/${name}.cc)
+  target_compile_options(${name} PRIVATE ${SHARDWISE_WARNINGS})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(${name} PRIVATE ${target})
 endfunction()
 
 # bench/<name>_bench.cc: Google Benchmark binaries.

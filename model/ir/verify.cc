@@ -18,6 +18,7 @@ class BlockVerifier {
   Status Run() {
     for (const BlockInput& input : block_.inputs) {
       SW_RETURN_IF_ERROR(Define(input.value, "an input"));
+      SW_RETURN_IF_ERROR(CheckStackAxis(input));
       if (!input.logical_axes.empty() &&
           input.logical_axes.size() < block_.type(input.value).dims.size()) {
         return Error(fmt::format("input '{}' has {} logical axes for {}", input.name,
@@ -29,11 +30,28 @@ class BlockVerifier {
     }
     for (const BlockOutput& output : block_.outputs) {
       SW_RETURN_IF_ERROR(CheckUse(output.value, "an output"));
+      SW_RETURN_IF_ERROR(CheckStackAxis(output));
+    }
+    for (const auto& [input, output] : block_.donated) {
+      if (!IsIndex(input, block_.inputs.size()) || !IsIndex(output, block_.outputs.size())) {
+        return Error(fmt::format("there is no {}->{} to donate", input, output));
+      }
     }
     return absl::OkStatus();
   }
 
  private:
+  static bool IsIndex(int64_t index, size_t size) {
+    return index >= 0 && index < static_cast<int64_t>(size);
+  }
+  // Slices of a stacked tensor: the axis is one of the stack, which has one more than the slice.
+  template <class InputOrOutput>
+  Status CheckStackAxis(const InputOrOutput& io) const {
+    const size_t rank = block_.type(io.value).dims.size();
+    if (io.binding != Binding::kSlice || IsIndex(io.stack_axis, rank + 1)) return absl::OkStatus();
+    return Error(
+        fmt::format("'{}' of rank {} is no slice of axis {}", io.name, rank, io.stack_axis));
+  }
   Status Error(std::string text) const {
     return InvalidArgument("block @{}: {}", block_.name, text);
   }

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "sim/config/check_work.h"
 #include "sim/config/remat_policies.h"
 #include "sim/config/resolve_deepseek_v4.h"
 #include "sim/config/table_text.h"
@@ -45,6 +46,9 @@ class ModelResolver : SettingReader {
     if (IsV4()) ResolveDeepSeekV4(settings_, rules_, diagnostics_, remarks_, config_);
     config_.remat = ResolveRemat(settings_, IsV4() ? DeepSeekV4Names(config_) : LlamaNames(),
                                  diagnostics_, remarks_.warnings);
+    if (diagnostics_.empty()) {
+      CheckWork(config_, ShardsOf("activation_batch"), settings_, diagnostics_);
+    }
     return config_;
   }
 
