@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "apps/cli/verbs.h"
+#include "reports/shell.h"
 #include "sim/config/keys.h"
 #include "sim/config/remat_policies.h"
 #include "sim/config/scenario.h"
@@ -206,8 +207,8 @@ std::string FishCompletion() {
       "# Completion of shardwise for fish: put this file into ~/.config/fish/completions.\n";
   Words keyed;
   for (const VerbInfo* info : Verbs()) {
-    out += fmt::format("complete -c shardwise -n __fish_use_subcommand -f -a {} -d '{}'\n",
-                       info->name, info->summary);
+    out += fmt::format("complete -c shardwise -n __fish_use_subcommand -f -a {} -d {}\n",
+                       info->name, ShellWord(info->summary));
     const std::string when =
         fmt::format("complete -c shardwise -n '__fish_seen_subcommand_from {}'", info->name);
     for (const OptionParser::Option& option : OptionsOf(*info)) {
@@ -216,14 +217,14 @@ std::string FishCompletion() {
         out += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
       }
       if (!option.choices.empty()) {
-        out += fmt::format(" -x -a '{}'", fmt::join(option.choices, " "));
+        out += " -x -a " + ShellWord(fmt::format("{}", fmt::join(option.choices, " ")));
       } else if (option.takes_value) {
         out += " -r";
       }
       out += "\n";
     }
     if (const Words names = NamesFor(*info); !names.empty()) {
-      out += fmt::format("{} -a '{}'\n", when, fmt::join(names, " "));
+      out += when + " -a " + ShellWord(fmt::format("{}", fmt::join(names, " "))) + "\n";
     }
     if (TakesKeys(*info)) keyed.emplace_back(info->name);
   }
@@ -233,8 +234,9 @@ std::string FishCompletion() {
     if (values.empty()) keys.push_back(fmt::format("{}=", key.name));
     for (const std::string& value : values) keys.push_back(fmt::format("{}={}", key.name, value));
   }
-  return out + fmt::format("complete -c shardwise -n '__fish_seen_subcommand_from {}' -a '{}'\n",
-                           fmt::join(keyed, " "), fmt::join(keys, " "));
+  return out + fmt::format("complete -c shardwise -n '__fish_seen_subcommand_from {}' -a {}\n",
+                           fmt::join(keyed, " "),
+                           ShellWord(fmt::format("{}", fmt::join(keys, " "))));
 }
 
 }  // namespace shardwise

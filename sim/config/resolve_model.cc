@@ -231,10 +231,15 @@ class ModelResolver : SettingReader {
     config_.gradient_clipping_threshold = settings_.Number("gradient_clipping_threshold");
   }
 
-  // Shards of the logical axis `name` by its first rule.
+  // Shards of the logical axis `name` by its first rule; a mesh may lack axes that rules name.
   int64_t ShardsOf(std::string_view name) const {
     for (const auto& [rule, axes] : rules_) {
-      if (rule == name) return mesh_.SizeOf(axes);
+      if (rule != name) continue;
+      int64_t shards = 1;
+      for (const std::string& axis : axes) {
+        if (mesh_.Find(axis) >= 0) shards *= mesh_.SizeOf({axis});
+      }
+      return shards;
     }
     return 1;
   }
