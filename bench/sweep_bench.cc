@@ -60,7 +60,7 @@ void Sweep(const ScenarioTemplate& base, const Points& points, size_t run, int t
 
 // Arguments: batches per mesh and policy; threads.
 void FlashPoints(benchmark::State& state) {
-  const auto base = ScenarioTemplate::Read({"V4-Flash"});
+  const auto base = ScenarioTemplate::Read({"V4-Flash", "allow_split_physical_axes=true"});
   SW_CHECK(base.ok(), "{}", Message(base.status()));
   const Points points = FlashGrid({"full", "minimal", "save_qkv_proj", "minimal_offloaded"},
                                   static_cast<int>(state.range(0)));

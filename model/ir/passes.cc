@@ -250,9 +250,7 @@ LiveCode TraceLiveCode(Program program, Checked checked) {
   return live;
 }
 
-Program EliminateDeadCode(Program program) {
-  return TraceLiveCode(std::move(program)).program;
-}
+Program EliminateDeadCode(Program program) { return TraceLiveCode(std::move(program)).program; }
 
 Program Decompose(const Program& program, bool (*select)(const Node&)) {
   Program result;

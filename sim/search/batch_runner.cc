@@ -34,8 +34,12 @@ StatusOr<PointResult> EvaluateStep(const Scenario& scenario, BatchStep& step,
 }
 
 BatchRunner::BatchRunner(std::shared_ptr<const BatchFamily> family,
-                         std::shared_ptr<const Pricer> pricer, SchedulePolicy policy)
-    : family_(std::move(family)), pricer_(std::move(pricer)), program_(family_->program()) {
+                         std::shared_ptr<const Pricer> pricer,
+                         std::shared_ptr<const Placement> placement, SchedulePolicy policy)
+    : family_(std::move(family)),
+      pricer_(std::move(pricer)),
+      placement_(std::move(placement)),
+      program_(family_->program()) {
   prices_.resize(family_->price_classes().size());
   result_.policy = policy;
   result_.clock_hz = pricer_->options().clock_hz;

@@ -23,7 +23,9 @@ class BatchRunner {
  public:
   // The pricer must be of the mesh and machine of the family's scenario.
   BatchRunner(std::shared_ptr<const BatchFamily> family, std::shared_ptr<const Pricer> pricer,
-              SchedulePolicy policy);
+              std::shared_ptr<const Placement> placement, SchedulePolicy policy);
+  BatchRunner(const BatchRunner&) = delete;
+  BatchRunner& operator=(const BatchRunner&) = delete;
 
   // `sizes` as BatchFamily::SizesAt gives them for the batch of the scenario.
   StatusOr<PointResult> Run(const Scenario& scenario, const std::vector<int64_t>& sizes);
@@ -36,6 +38,7 @@ class BatchRunner {
 
   std::shared_ptr<const BatchFamily> family_;
   std::shared_ptr<const Pricer> pricer_;
+  std::shared_ptr<const Placement> placement_;  // of the pricer
   Program program_;
   std::vector<KernelPrice> prices_;         // by price class
   StepResult result_;                       // its plans point to prices_

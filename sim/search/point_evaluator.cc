@@ -1,6 +1,7 @@
 #include "sim/search/point_evaluator.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <list>
 #include <map>
 #include <mutex>
@@ -43,17 +44,45 @@ struct Batches {
 
   const Setup setup;
   std::mutex mutex;  // of what follows
+  std::condition_variable changed;
   std::map<int64_t, PointResult> results;
   std::shared_ptr<const Placement> placement;
   std::shared_ptr<const Pricer> pricer;
-  std::unique_ptr<BatchStep> first;  // of the first batch, until there is a family
+  // A thread evaluates the first batch while the next one builds the other end of a family.
+  int64_t first_batch = 0;           // 0: nobody has begun
+  std::unique_ptr<BatchStep> first;  // when it is built, until there is a family
+  bool first_done = false;
+  bool family_begun = false;
   std::shared_ptr<const BatchFamily> family;
+  bool failed = false;     // a step could not be built
   bool irregular = false;  // no two batches are of one family
 
+  bool Knows(const Scenario& scenario) const {
+    return results.count(scenario.model.global_batch_size) > 0;
+  }
   PointResult Keep(const Scenario& scenario, PointResult result) {
     if (results.size() == kResultsPerFamily) results.clear();
     return results[scenario.model.global_batch_size] = std::move(result);
   }
+};
+
+// Sets a flag and wakes those who wait, if not told in time that all went well.
+class FailureMark {
+ public:
+  explicit FailureMark(Batches& batches) : batches_(batches) {}
+  ~FailureMark() {
+    if (passed_) return;
+    const std::lock_guard lock(batches_.mutex);
+    batches_.failed = true;
+    batches_.changed.notify_all();
+  }
+  FailureMark(const FailureMark&) = delete;
+  FailureMark& operator=(const FailureMark&) = delete;
+  void Pass() { passed_ = true; }
+
+ private:
+  Batches& batches_;
+  bool passed_ = false;
 };
 
 Status PlaceAndPrice(const Scenario& scenario, Batches& batches) {
@@ -68,23 +97,48 @@ Status PlaceAndPrice(const Scenario& scenario, Batches& batches) {
   return absl::OkStatus();
 }
 
+// The first batch of the setup, which becomes one end of its family.
+StatusOr<PointResult> EvaluateFirst(const Scenario& scenario, Batches& batches) {
+  FailureMark mark(batches);
+  SW_ASSIGN_OR_RETURN(BatchStep step, BuildBatchStep(scenario, scenario.model.global_batch_size));
+  SW_ASSIGN_OR_RETURN(PointResult result, EvaluateStep(scenario, step, *batches.placement));
+  mark.Pass();
+  const std::lock_guard lock(batches.mutex);
+  batches.first = std::make_unique<BatchStep>(std::move(step));
+  batches.first_done = true;
+  batches.changed.notify_all();
+  return batches.Keep(scenario, std::move(result));
+}
+
 // A family of the first batch and the scenario's: from the lower of them far enough up for the
 // batches to come, as far as the structure stays.
 Status MakeFamily(const Scenario& scenario, Batches& batches) {
+  FailureMark mark(batches);
   const int64_t batch = scenario.model.global_batch_size;
-  BatchStep low = std::move(*batches.first);
-  batches.first.reset();
-  const int64_t largest = std::max(batch, low.batch);
-  if (batch < low.batch) {
-    SW_ASSIGN_OR_RETURN(low, BuildBatchStep(scenario, std::gcd(batch, low.batch)));
-  }
+  const bool upwards = batch > batches.first_batch;
+  const int64_t lowest = upwards ? batches.first_batch : std::gcd(batch, batches.first_batch);
+  const int64_t largest = std::max(batch, batches.first_batch);
+  std::unique_ptr<BatchStep> low;
+  std::unique_ptr<const BatchFamily> family;
   for (const int64_t factor : {64, 16, 4, 2}) {
-    if (low.batch * factor < largest) break;
-    SW_ASSIGN_OR_RETURN(const BatchStep high, BuildBatchStep(scenario, low.batch * factor));
-    batches.family = BatchFamily::Between(low, high, scenario.mesh);
-    if (batches.family != nullptr) return absl::OkStatus();
+    if (family != nullptr || lowest * factor < largest) break;
+    SW_ASSIGN_OR_RETURN(const BatchStep high, BuildBatchStep(scenario, lowest * factor));
+    if (low == nullptr && upwards) {
+      std::unique_lock lock(batches.mutex);
+      batches.changed.wait(lock, [&] { return batches.first != nullptr || batches.failed; });
+      if (batches.failed) return InvalidArgument("the first batch could not be evaluated");
+      low = std::move(batches.first);
+    } else if (low == nullptr) {
+      SW_ASSIGN_OR_RETURN(BatchStep step, BuildBatchStep(scenario, lowest));
+      low = std::make_unique<BatchStep>(std::move(step));
+    }
+    family = BatchFamily::Between(*low, high, scenario.mesh);
   }
-  batches.irregular = true;
+  mark.Pass();
+  const std::lock_guard lock(batches.mutex);
+  batches.irregular = family == nullptr;
+  batches.family = std::move(family);
+  batches.changed.notify_all();
   return absl::OkStatus();
 }
 
@@ -120,10 +174,11 @@ struct PointEvaluator::Rep {
 
   StatusOr<PointResult> Evaluate(const Scenario& scenario);
   StatusOr<PointResult> EvaluateShared(const Scenario& scenario);
-  StatusOr<PointResult> EvaluateInFamily(const Scenario& scenario, Batches& batches);
+  StatusOr<PointResult> EvaluateInFamily(const Scenario& scenario, const Batches& batches);
+  BatchRunner& RunnerOf(const Batches& batches, SchedulePolicy policy);
 
   SharedCaches::Rep& caches;
-  std::unique_ptr<BatchRunner> runner;  // of the latest family
+  std::list<BatchRunner> runners;  // of the latest families
 };
 
 StatusOr<PointResult> PointEvaluator::Rep::Evaluate(const Scenario& scenario) {
@@ -137,19 +192,24 @@ StatusOr<PointResult> PointEvaluator::Rep::Evaluate(const Scenario& scenario) {
 StatusOr<PointResult> PointEvaluator::Rep::EvaluateShared(const Scenario& scenario) {
   const std::shared_ptr<Batches> batches = caches.Find(scenario);
   {
-    const std::lock_guard lock(batches->mutex);
-    const auto known = batches->results.find(scenario.model.global_batch_size);
-    if (known != batches->results.end()) return known->second;
+    std::unique_lock lock(batches->mutex);
+    if (batches->Knows(scenario)) return batches->results[scenario.model.global_batch_size];
     if (batches->pricer == nullptr) SW_RETURN_IF_ERROR(PlaceAndPrice(scenario, *batches));
-    if (batches->family == nullptr && !batches->irregular) {
-      if (batches->first == nullptr) {
-        SW_ASSIGN_OR_RETURN(BatchStep step,
-                            BuildBatchStep(scenario, scenario.model.global_batch_size));
-        SW_ASSIGN_OR_RETURN(PointResult result, EvaluateStep(scenario, step, *batches->placement));
-        batches->first = std::make_unique<BatchStep>(std::move(step));
-        return batches->Keep(scenario, std::move(result));
-      }
+    if (batches->first_batch == 0) {
+      batches->first_batch = scenario.model.global_batch_size;
+      lock.unlock();
+      return EvaluateFirst(scenario, *batches);
+    }
+    if (batches->first_batch == scenario.model.global_batch_size) {
+      batches->changed.wait(lock, [&] { return batches->first_done || batches->failed; });
+      if (batches->Knows(scenario)) return batches->results[batches->first_batch];
+    } else if (!std::exchange(batches->family_begun, true)) {
+      lock.unlock();
       SW_RETURN_IF_ERROR(MakeFamily(scenario, *batches));
+    } else {
+      batches->changed.wait(lock, [&] {
+        return batches->family != nullptr || batches->irregular || batches->failed;
+      });
     }
   }
   SW_ASSIGN_OR_RETURN(PointResult result, EvaluateInFamily(scenario, *batches));
@@ -158,18 +218,29 @@ StatusOr<PointResult> PointEvaluator::Rep::EvaluateShared(const Scenario& scenar
 }
 
 StatusOr<PointResult> PointEvaluator::Rep::EvaluateInFamily(const Scenario& scenario,
-                                                            Batches& batches) {
+                                                            const Batches& batches) {
   std::vector<int64_t> sizes;
   if (batches.family == nullptr ||
       !batches.family->SizesAt(scenario.model.global_batch_size, sizes)) {
     SW_ASSIGN_OR_RETURN(BatchStep step, BuildBatchStep(scenario, scenario.model.global_batch_size));
     return EvaluateStep(scenario, step, *batches.placement);
   }
-  if (runner == nullptr || runner->family() != batches.family.get()) {
-    SW_ASSIGN_OR_RETURN(const SchedulePolicy policy, ParseSchedulePolicy(scenario.sim.policy));
-    runner = std::make_unique<BatchRunner>(batches.family, batches.pricer, policy);
+  SW_ASSIGN_OR_RETURN(const SchedulePolicy policy, ParseSchedulePolicy(scenario.sim.policy));
+  return RunnerOf(batches, policy).Run(scenario, sizes);
+}
+
+// The runner of the family; the least recently used one makes room.
+BatchRunner& PointEvaluator::Rep::RunnerOf(const Batches& batches, SchedulePolicy policy) {
+  const auto found = std::find_if(runners.begin(), runners.end(), [&](const BatchRunner& runner) {
+    return runner.family() == batches.family.get();
+  });
+  if (found != runners.end()) {
+    runners.splice(runners.begin(), runners, found);
+  } else {
+    runners.emplace_front(batches.family, batches.pricer, batches.placement, policy);
+    if (runners.size() > kFamilies) runners.pop_back();
   }
-  return runner->Run(scenario, sizes);
+  return runners.front();
 }
 
 SharedCaches::SharedCaches() : rep_(std::make_unique<Rep>()) {}
