@@ -95,7 +95,8 @@ ExplainEntry EntryOf(const RowKind& kind, const Table& table, size_t row) {
   for (size_t c = 0; c < table.columns.size(); ++c) {
     const Column& column = table.columns[c];
     if (column.id.empty()) continue;
-    const ColumnSpec spec = SpecOf(kind, column.id);
+    const bool words = column.unit == Unit::kText;
+    const ColumnSpec spec = words ? ColumnSpec() : SpecOf(kind, column.id);
     x.values.push_back({column.id, column.unit, table.rows[row][c], std::string(spec.meaning),
                         std::string(spec.formula), ""});
   }
