@@ -176,7 +176,8 @@ class ScriptReader {
     ShellCommand command = std::exchange(command_, {});
     std::vector<PendingAssignment> assignments = std::exchange(assignments_, {});
     if (words_.failed()) return;
-    const std::string_view verb = command.words.empty() ? "" : command.words[0].text;
+    const std::string_view verb =
+        command.words.empty() ? std::string_view() : std::string_view(command.words[0].text);
     if (command.words.empty() || IsOneOf(verb, kDeclarations)) {
       const bool exported = verb == "export" || HasWord(command, "-x");
       for (PendingAssignment& pending : assignments) Apply(pending, exported);
