@@ -127,7 +127,7 @@ TEST(HostileValues, EveryRunEnds) {
     RC_ASSERT(run.out.empty() == (run.code != 0 && run.code != 3));
     RC_ASSERT((run.code == 0) == run.err.empty());
     RC_ASSERT(run.err.size() < 20'000u);
-    RC_ASSERT(run.out.find("nan") == std::string::npos);
+    RC_ASSERT(run.out.find(" nan") == std::string::npos);
   }));
 }
 

@@ -12,14 +12,14 @@ namespace {
 constexpr double kMostFlops = 1e20;        // of one device
 constexpr double kMostActivations = 1e14;  // elements of the widest tensor of a layer, all layers
 constexpr double kMostWeights = 2e14;      // elements read in one step
-constexpr double kMostIterations = 1e8;         // through loops
+constexpr double kMostPasses = 1e8;        // through loops
 // A matrix unit works on so many rows and columns, wanted or not.
 constexpr double kTile = 128;
 
 double Padded(int64_t size) { return std::max(kTile, static_cast<double>(size)); }
 
 struct Work {
-  double flops = 0, activations = 0, weights = 0, iterations = 0;
+  double flops = 0, activations = 0, weights = 0, passes = 0;
 };
 
 Work WorkOf(const ModelConfig& model, int64_t batch_shards) {
@@ -42,7 +42,7 @@ Work WorkOf(const ModelConfig& model, int64_t batch_shards) {
                 vocab);
   work.weights = microbatches * (layers * (4 * emb * heads + 3 * emb * mlp * experts) +
                                  vocab * emb * static_cast<double>(model.num_vocab_tiling));
-  work.iterations = microbatches * (layers + static_cast<double>(model.num_vocab_tiling));
+  work.passes = microbatches * (layers + static_cast<double>(model.num_vocab_tiling));
   return work;
 }
 
@@ -62,7 +62,7 @@ void CheckWork(const ModelConfig& model, int64_t batch_shards, const Settings& s
         "elements of activations on one device");
   check(work.weights, kMostWeights, "base_num_decoder_layers",
         "elements of weights, each time read");
-  check(work.iterations, kMostIterations, "gradient_accumulation_steps", "iterations of loops");
+  check(work.passes, kMostPasses, "gradient_accumulation_steps", "passes through loops");
 }
 
 }  // namespace shardwise

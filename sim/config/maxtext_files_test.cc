@@ -137,6 +137,22 @@ TEST_F(Checkout, AxesThatMaxTextDroppedMustHaveSizeOne) {
             std::string::npos);
 }
 
+TEST_F(Checkout, RulesMayNameAxesThatTheMeshLacks) {
+  // The last axis takes all devices.
+  const auto size_of = [](std::string_view axes) {
+    const std::string_view last = axes.substr(axes.find_last_of("[ ") + 1);
+    return fmt::format("ici_{}_parallelism=-1", last.substr(0, last.size() - 1));
+  };
+  for (const char* model : {"llama-mini", "deepseek4-mini"}) {
+    for (const char* axes : {"[data]", "[fsdp]", "[data, fsdp, expert]", "[expert]"}) {
+      const Scenario s = Load({fmt::format("model_name={}", model), "compile_topology=v5p-16",
+                               fmt::format("mesh_axes={}", axes), "per_device_batch_size=1",
+                               "ici_fsdp_parallelism=1", size_of(axes), "max_target_length=256"});
+      EXPECT_EQ(s.mesh.devices(), 8) << model << " " << axes;
+    }
+  }
+}
+
 TEST_F(Checkout, ModelsOfTheUsersMaxTextComeFirst) {
   const std::string base = WriteBase({});
   Write("models/llama2-7b.yml", model_);
@@ -183,7 +199,8 @@ TEST_F(Checkout, WhatIsNotBuiltIsSaidByName) {
   Write("models/new-moe.yml", "decoder_block: brand_new_moe\nnum_experts: 8\n");
   EXPECT_EQ(ErrorOf({base, "model_name=new-moe", "compile_topology=v6e-8"},
                     absl::StatusCode::kUnimplemented),
-            "models/new-moe.yml:1:16: error: 'brand_new_moe' is not a value of decoder_block\n"
+            "models/new-moe.yml:1:16: error: 'brand_new_moe' is not a value of decoder_block of "
+            "MaxText e591f30; it is not built here\n"
             "    1 | decoder_block: brand_new_moe\n"
             "      |                ^~~~~~~~~~~~~");
   Write("models/mixtral-8x7b.yml", "decoder_block: mixtral\nnum_experts: 8\n");

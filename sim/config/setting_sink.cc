@@ -55,9 +55,10 @@ void SettingSink::RefuseValue(const KeySpec& spec, const Entry& entry, Layer lay
   const std::string hint = named ? diagnostics_.Suggest(entry.value.text, choices) : "";
   // MaxText's own files may be newer than what is followed here; a near miss is a slip of the hand.
   const bool newer = layer == Layer::kDefault || layer == Layer::kModel;
-  Diagnostic& error = named && newer && hint.empty()
-                          ? diagnostics_.Unsupported(entry.value_at, std::move(problem))
-                          : diagnostics_.Error(entry.value_at, std::move(problem));
+  const bool unbuilt = named && newer && hint.empty();
+  if (unbuilt) problem += fmt::format(" of MaxText {}; it is not built here", kMaxTextCommit);
+  Diagnostic& error = unbuilt ? diagnostics_.Unsupported(entry.value_at, std::move(problem))
+                              : diagnostics_.Error(entry.value_at, std::move(problem));
   error.hint = hint;
   if (named && hint.empty() && choices.size() <= 12) error.help = ChoicesText(choices);
 }
