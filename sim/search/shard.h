@@ -18,6 +18,8 @@ struct Shard {
 
   int64_t Size(int64_t points) const { return (points - index + count - 1) / count; }
   int64_t PointAt(int64_t position) const { return index + position * count; }
+  bool Has(int64_t point) const { return point % count == index; }
+  int64_t PositionOf(int64_t point) const { return point / count; }
   std::string ToText() const;  // "7/64"
   bool operator==(const Shard&) const = default;
 };

@@ -1,11 +1,14 @@
 #include "sim/search/sweep_threads.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
 #include <utility>
+
+#include "sim/search/evaluation_order.h"
 
 namespace shardwise {
 namespace {
@@ -81,7 +84,7 @@ void SweepProgress::Add(const PointRecord& record) {
 
 Status RunPoints(const SweepPlan& plan, const Shard& shard, const std::vector<bool>& done,
                  const SweepThreads& options, StoreWriter& store, SweepProgress& progress) {
-  const auto size = static_cast<int64_t>(done.size());
+  const EvaluationOrder order(plan.spec);
   std::atomic<int64_t> next = 0;
   std::atomic<bool> broken = false;
   SharedCaches caches;
@@ -92,10 +95,14 @@ Status RunPoints(const SweepPlan& plan, const Shard& shard, const std::vector<bo
       return broken || (options.stop != nullptr && options.stop->load() != 0);
     };
     while (!stopped()) {
-      const int64_t position = next++;
-      if (position >= size) break;
-      if (done[static_cast<size_t>(position)]) continue;
-      queue.Put(RunGuarded(runner, plan.spec, shard.PointAt(position)));
+      const int64_t begin = next.fetch_add(order.run());
+      const int64_t end = std::min(begin + order.run(), plan.spec.points);
+      if (begin >= end) break;
+      for (int64_t p = begin; p < end && !stopped(); ++p) {
+        const int64_t point = order.PointAt(p);
+        if (!shard.Has(point) || done[static_cast<size_t>(shard.PositionOf(point))]) continue;
+        queue.Put(RunGuarded(runner, plan.spec, point));
+      }
     }
     queue.ThreadEnded();
   };
