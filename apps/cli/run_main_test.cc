@@ -232,7 +232,7 @@ TEST(Cli, ShownConfigSimulatesTheSame) {
     return report.dump();
   };
   const std::string rules = folder.File("rules.yml");
-  std::ofstream(rules) << "logical_axis_rules: [[embed, [fsdp]], [mlp, [tensor]]]\n";
+  std::ofstream(rules) << "logical_axis_rules: [[embed, [fsdp]], [mlp, [tensor]], ['a]: #', []]]\n";
   std::vector<std::vector<std::string>> runs = {
       {"model_name=llama2-7b", "compile_topology=v5p-16", "custom_mesh_and_rule=pure-fsdp"},
       {"model_name=llama2-7b", "compile_topology=v5p-16", rules},

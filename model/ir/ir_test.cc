@@ -159,7 +159,13 @@ TEST(TextTest, RoundTripsAndRejects) {
         "block @a { %0: f32[2] = nothing{}() fwd }", "block @a { %0: f32[2] = neg{}(%1) fwd }",
         "block @a { in %0: f32[2] carry activation \"x\" %1: f32[3] = neg{}(%0) fwd }",
         "block @a { in %0: f32[-1] carry activation \"x\" }",
-        "block @a { in %99999999999: f32[1] carry activation \"x\" }"}) {
+        "block @a { in %99999999999: f32[1] carry activation \"x\" }",
+        "block @a { in %0: f32[4294967296,4294967296] carry activation \"x\" }",
+        "block @a { in %0: f32[1] slice@2 activation \"x\" }",
+        "block @a { in %0: f32[1] carry activation \"x\" out %0 slice@-1 \"y\" }",
+        "block @a { in %0: f32[1] carry activation \"x\" donate 0->0 }",
+        "block @a { in %0: f32[4611686018427387904,0] carry activation \"x\" %1: f32[0,0] = "
+        "all_gather{axes=[\"x\"] group=4 dim=0}(%0) fwd }"}) {
     EXPECT_FALSE(ParseProgram(bad).ok()) << bad;
   }
   // Any prefix of a program is an error, never a crash.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <iterator>
 
@@ -112,11 +113,15 @@ class Parser {
     type.dtype = *dtype;
     SW_RETURN_IF_ERROR(Expect("["));
     if (Accept("]")) return type;
+    constexpr double kMostElements = 9007199254740992.0;  // 2^53: products of extents stay exact
+    double elements = 1;
     do {
       SW_ASSIGN_OR_RETURN(const int64_t extent, Integer());
       if (extent < 0) return Error("negative extent");
+      elements *= std::max(1.0, static_cast<double>(extent));
       type.dims.push_back(extent);
     } while (Accept(","));
+    if (elements > kMostElements) return Error("more than 2^53 elements");
     SW_RETURN_IF_ERROR(Expect("]"));
     return type;
   }

@@ -2,11 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+#include <string_view>
+
 #include "kernels/base/check.h"
 #include "model/ir/manual.h"
 
 namespace shardwise {
 namespace {
+
+constexpr int64_t kMostDevices = 1'000'000;  // on one axis
 
 class BlockVerifier {
  public:
@@ -112,6 +118,21 @@ class BlockVerifier {
     return absl::OkStatus();
   }
 
+  // Whether the spec names axes of the region, none twice, and the whole tensor can be counted.
+  static bool IsSpec(const ManualAttrs& attrs, const ManualSpec& spec, const TensorType& local) {
+    std::set<std::string_view> used;
+    double elements = 1;
+    for (size_t d = 0; d < spec.size(); ++d) {
+      elements *= std::max(1.0, static_cast<double>(local.dims[d]));
+      for (const std::string& axis : spec[d]) {
+        const auto found = std::find(attrs.axes.begin(), attrs.axes.end(), axis);
+        if (found == attrs.axes.end() || !used.insert(axis).second) return false;
+        elements *= static_cast<double>(attrs.sizes[found - attrs.axes.begin()]);
+      }
+    }
+    return elements < 0x1p62;
+  }
+
   Status CheckManual(const Node& node, const std::string& where) {
     const ManualAttrs& attrs = node.attrs.As<ManualAttrs>();
     const int index = program_.Find(attrs.block);
@@ -120,12 +141,18 @@ class BlockVerifier {
           fmt::format("{}: region @{} does not stand before its user", where, attrs.block));
     }
     const Block& region = program_.blocks[index];
+    if (attrs.sizes.size() != attrs.axes.size() ||
+        std::any_of(attrs.sizes.begin(), attrs.sizes.end(),
+                    [](int64_t size) { return size < 1 || size > kMostDevices; })) {
+      return Error(fmt::format("{}: axes without a size of 1 to {}", where, kMostDevices));
+    }
     auto matches = [&](const std::vector<ValueId>& values, const auto& list,
                        const std::vector<std::string>& specs) {
       if (values.size() != list.size() || values.size() != specs.size()) return false;
       for (size_t i = 0; i < values.size(); ++i) {
         const TensorType& local = region.type(list[i].value);
         const ManualSpec spec = ParseManualSpec(specs[i], local.rank());
+        if (!IsSpec(attrs, spec, local)) return false;
         if (block_.type(values[i]) != GlobalType(local, spec, attrs)) return false;
       }
       return true;

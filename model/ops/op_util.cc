@@ -1,5 +1,7 @@
 #include "model/ops/op_util.h"
 
+#include <limits>
+
 #include "kernels/base/check.h"
 
 namespace shardwise {
@@ -58,6 +60,10 @@ StatusOr<std::vector<TensorType>> JoinedAndCut(const TensorType& in, int64_t gro
   TensorType result = in;
   if (joined != kNoDim) {
     SW_RETURN_IF_ERROR(ExpectAxis(joined, in.rank()));
+    if (in.dims[joined] > std::numeric_limits<int64_t>::max() / group) {
+      return InvalidArgument("{} devices' dimension {} of {} cannot be counted", group, joined,
+                             in.ToText());
+    }
     result.dims[joined] *= group;
   }
   if (cut != kNoDim) {

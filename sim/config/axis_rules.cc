@@ -227,7 +227,11 @@ std::optional<AxisRules> ResolveAxisRules(const Settings& settings, Diagnostics&
 std::string RulesToFlow(const LogicalAxisRules& rules) {
   std::string text = "[";
   for (const auto& [name, axes] : rules) {
-    text += fmt::format("{}[{}, [{}]]", text.size() > 1 ? ", " : "", name, fmt::join(axes, ", "));
+    YamlNode quoted;  // a rule may have any name
+    quoted.text = name;
+    quoted.quoted = true;
+    text += fmt::format("{}[{}, [{}]]", text.size() > 1 ? ", " : "", quoted.ToFlow(),
+                        fmt::join(axes, ", "));
   }
   return text + "]";
 }
