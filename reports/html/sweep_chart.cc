@@ -15,7 +15,8 @@ namespace shardwise {
 namespace {
 
 constexpr double kWidth = 960, kHeight = 440, kLeft = 90, kRight = 940, kTop = 20, kBottom = 390;
-constexpr double kCell = 3;  // marks nearer than this would hide each other
+constexpr double kFarFromFitting = 1.5;  // times the usable memory
+constexpr double kCell = 3;              // marks nearer than this would hide each other
 
 enum class Mark : uint8_t { kFront, kFits, kDoesNotFit };  // in order of importance
 
@@ -75,16 +76,26 @@ std::string Legend() {
 }  // namespace
 
 std::string SweepChart(const SweepReport& r) {
-  const std::vector<Dot> dots = Dots(r);
+  std::vector<Dot> dots = Dots(r);
   if (dots.empty()) return "";
-  double most_x = 0, most_y = 0, usable = 0;
+  double usable = 0;
   for (const Dot& dot : dots) {
-    most_x = std::max(most_x, dot.x);
-    most_y = std::max(most_y, dot.y);
     usable = std::max(usable, static_cast<double>(dot.point->metrics->hbm_usable_bytes) / kGiB);
   }
-  const Scale x{0, std::max(most_x, usable) * 1.04, kLeft, kRight};
-  const Scale y{0, most_y * 1.06, kBottom, kTop};
+  // What is far from fitting would squeeze everything else into a corner.
+  const size_t far = std::erase_if(dots, [&](const Dot& dot) {
+    return dot.mark == Mark::kDoesNotFit && dot.x > kFarFromFitting * usable;
+  });
+  if (dots.empty()) return "";
+  double most_x = usable, least_y = dots[0].y, most_y = dots[0].y;
+  for (const Dot& dot : dots) {
+    most_x = std::max(most_x, dot.x);
+    least_y = std::min(least_y, dot.y);
+    most_y = std::max(most_y, dot.y);
+  }
+  const double margin = most_y > least_y ? 0.06 * (most_y - least_y) : 0.5 * most_y;
+  const Scale x{0, most_x * 1.04, kLeft, kRight};
+  const Scale y{least_y - margin, most_y + margin, kBottom, kTop};
   const bool by_time = r.front_by == "step_time_s";
   const std::string axis = by_time ? "step time" : "tokens/s per chip";
 
@@ -96,7 +107,7 @@ std::string SweepChart(const SweepReport& r) {
     svg.Line(x(tick), kTop, x(tick), kBottom, "grid");
     svg.Text(x(tick), kBottom + 16, fmt::format("{:g}", tick), "middle");
   }
-  for (const double tick : NiceTicks(0, y.to, 6)) {
+  for (const double tick : NiceTicks(y.from, y.to, 6)) {
     svg.Line(kLeft, y(tick), kRight, y(tick), "grid");
     svg.Text(
         kLeft - 6, y(tick) + 4,
@@ -131,6 +142,12 @@ std::string SweepChart(const SweepReport& r) {
       "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Chart of the "
       "points\" id=\"sweep-chart\">" +
       std::move(svg).Finish() + "</div>\n" + Legend();
+  if (far > 0) {
+    out += fmt::format(
+        "<p class=\"note\">{} points that need more than {:g} times the usable memory "
+        "are left out.</p>\n",
+        FormatCount(static_cast<int64_t>(far)), kFarFromFitting);
+  }
   if (drawn.size() < dots.size()) {
     out += fmt::format(
         "<p class=\"note\">{} of {} simulated points are drawn; the others lie under "

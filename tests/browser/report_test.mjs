@@ -207,7 +207,7 @@ describe("themes, paper, keyboard", () => {
     await page.reload();
     assert.equal(await background(), dark);
   }));
-  test("paper has every section, light, the timeline as a picture", () => onPage(kFlash, { colorScheme: "dark" }, async (page) => {
+  test("paper has every section, light, the timeline as a picture", () => onPage("IW-07.html", { colorScheme: "dark" }, async (page) => {
     await page.emulateMedia({ media: "print", colorScheme: "dark" });
     const hidden = await page.locator("main > section").evaluateAll((all) => all.filter((s) => s.offsetHeight === 0).length);
     assert.equal(hidden, 0);
@@ -256,7 +256,7 @@ describe("themes, paper, keyboard", () => {
 
 describe("sweep", () => {
   const sweep = (hash, body) => onPage("sweep.html", { hash }, async (page) => {
-    await page.locator("#sweep-chart[data-ready]").waitFor();
+    await page.locator("#sweep-chart[data-ready]").waitFor({ state: "attached" });
     await body(page);
   });
   const chosen = (page) => page.locator("#chosen").innerText();
@@ -280,7 +280,7 @@ describe("sweep", () => {
     assert.match(await chosen(page), new RegExp(`^Point ${point}\\n`));
   }));
   test("a filter of the points dims the others in the chart", () => sweep("#points", async (page) => {
-    await page.getByRole("searchbox").first().fill("minimal");
+    await page.getByRole("searchbox").first().fill("ideal");
     const off = await page.locator("#sweep-chart .off").count();
     const marks = await page.locator("#sweep-chart [data-key]").count();
     assert.ok(off > 0 && off < marks, `${off} of ${marks}`);
