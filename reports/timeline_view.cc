@@ -169,8 +169,8 @@ class ViewBuilder {
     entry.details.emplace_back("operands", TypesText(ir, kernel.reads));
     for (const BlockInput& input : ir.inputs) {
       const auto spec = specs_.find(input.name);
-      const bool reads = std::find(kernel.reads.begin(), kernel.reads.end(), input.value) !=
-                         kernel.reads.end();
+      const bool reads =
+          std::find(kernel.reads.begin(), kernel.reads.end(), input.value) != kernel.reads.end();
       if (reads && spec != specs_.end()) {
         entry.details.emplace_back("reads", input.name + " " + spec->second);
       }

@@ -10,5 +10,5 @@ async function shoot(name, height, hash) {
   await page.screenshot({ path: join(to, name) });
 }
 await shoot("report-overview.png", 740, "");
-await shoot("report-timeline.png", 900, "#timeline&t=1.15-1.36&sel=2.900");
+await shoot("report-timeline.png", 860, "#timeline&t=1.15-1.36");
 await browser.close();
