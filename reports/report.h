@@ -123,6 +123,7 @@ struct Report {
   Table critical_path;  // kernels the length of the step hangs on; adds up to it
   Table memory_curve;   // memory over the step in program order
   Table roofline;       // work against what the device can do
+  // Filled by AddSharding.
   Table sharding_totals, parameters, activations, rules;  // as of reports/sharding_table.h
   std::string sharding_check;  // how much is whole, and what MaxText makes of it
   // Filled by AddSuggestions: changes to try, best first; how many were tried, and what for.

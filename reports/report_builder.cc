@@ -246,6 +246,9 @@ void AddDetails(const Evaluation& e, Report& report) {
   report.critical_path = BuildCriticalPathTable(e, kKernelsListed);
   report.memory_curve = BuildMemoryCurveTable(e, kMemoryPoints);
   report.roofline = BuildRooflineTable(e, kKernelsListed);
+}
+
+void AddSharding(const Evaluation& e, Report& report) {
   const StepSharding sharding = DescribeSharding(e.scenario, e.step);
   const NameFilter all = [](const std::string&) { return true; };
   report.sharding_totals = BuildShardingTotals(e.scenario, sharding);

@@ -10,9 +10,10 @@
 namespace shardwise {
 
 Report BuildReport(const Evaluation& evaluation);
-// What only machines and people with a mouse want: the tables of report.h that BuildReport leaves
-// empty.
+// What only machines and people with a mouse want: critical path, memory over the step, roofline.
 void AddDetails(const Evaluation& evaluation, Report& report);
+// What the page shows of the sharding.
+void AddSharding(const Evaluation& evaluation, Report& report);
 // After BuildReport of the evaluation they were found for.
 void AddSuggestions(const Suggestions& suggestions, Report& report);
 

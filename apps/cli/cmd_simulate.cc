@@ -150,6 +150,7 @@ class SimulateVerb : public Verb {
     report.command = CommandText(inputs);
     const bool page = options_.format == Format::kHtml;
     if (page || options_.format == Format::kJson) AddDetails(*evaluation, report);
+    if (page) AddSharding(*evaluation, report);
     if (page || options_.suggest) {
       SW_ASSIGN_OR_RETURN(const Suggestions suggestions,
                           Suggest(inputs, io.environment, *evaluation));

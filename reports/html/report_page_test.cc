@@ -16,6 +16,7 @@ namespace {
 Report DetailedReport(const Evaluation& evaluation) {
   Report report = BuildReport(evaluation);
   AddDetails(evaluation, report);
+  AddSharding(evaluation, report);
   return report;
 }
 
