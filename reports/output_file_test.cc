@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
+#include "kernels/base/test_folder.h"
 #include "reports/test_util.h"
 
 namespace shardwise {
@@ -17,30 +17,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A fresh folder per test.
-class OutputFileTest : public testing::Test {
+class OutputFileTest : public testing::Test, protected TestFolder {
  protected:
-  OutputFileTest() {
-    const testing::TestInfo* info = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = testing::TempDir() + "sw_output_" + info->name() + std::to_string(::getpid());
-    fs::create_directories(folder_);
-  }
-  ~OutputFileTest() override { fs::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
-  size_t Entries() const {
-    return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), {}));
-  }
   static Status Write(const std::string& path, const std::string& content) {
     StatusOr<OutputFile> file = OutputFile::Prepare(path, content);
     return file.ok() ? file->Commit() : file.status();
   }
-
-  std::string folder_;
 };
 
 TEST_F(OutputFileTest, AppearsOnCommitOnly) {
-  const std::string path = Path("a.txt");
+  const std::string path = File("a.txt");
   {
     StatusOr<OutputFile> file = OutputFile::Prepare(path, "new");
     ASSERT_TRUE(file.ok());
@@ -53,18 +39,17 @@ TEST_F(OutputFileTest, AppearsOnCommitOnly) {
 }
 
 TEST_F(OutputFileTest, ReplacesAndKeepsPermissionsAndLinks) {
-  std::ofstream(Path("real.txt")) << "old";
-  fs::permissions(Path("real.txt"), fs::perms(0640));
-  fs::create_symlink("real.txt", Path("link.txt"));
-  ASSERT_TRUE(Write(Path("link.txt"), "new").ok());
-  EXPECT_TRUE(fs::is_symlink(Path("link.txt")));
-  EXPECT_EQ(ReadWhole(Path("real.txt")), "new");
-  EXPECT_EQ(fs::status(Path("real.txt")).permissions(), fs::perms(0640));
+  std::ofstream(File("real.txt")) << "old";
+  fs::permissions(File("real.txt"), fs::perms(0640));
+  fs::create_symlink("real.txt", File("link.txt"));
+  ASSERT_TRUE(Write(File("link.txt"), "new").ok());
+  EXPECT_TRUE(fs::is_symlink(File("link.txt")));
+  EXPECT_EQ(ReadWhole(File("real.txt")), "new");
+  EXPECT_EQ(fs::status(File("real.txt")).permissions(), fs::perms(0640));
 }
 
 TEST_F(OutputFileTest, MissingFolderAndFolderAsTargetFail) {
-  for (const std::string& path :
-       {Path("none/a.txt"), folder_, std::string("/proc/shardwise.txt")}) {
+  for (const std::string& path : {File("none/a.txt"), path(), std::string("/proc/shardwise.txt")}) {
     const Status status = Write(path, "x");
     EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << path;
     EXPECT_NE(Message(status).find(path), std::string::npos);
@@ -74,25 +59,25 @@ TEST_F(OutputFileTest, MissingFolderAndFolderAsTargetFail) {
 
 TEST_F(OutputFileTest, UnwritableFolderFails) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may write anywhere";
-  fs::permissions(folder_, fs::perms(0555));
-  EXPECT_FALSE(Write(Path("a.txt"), "x").ok());
-  fs::permissions(folder_, fs::perms(0755));
+  fs::permissions(path(), fs::perms(0555));
+  EXPECT_FALSE(Write(File("a.txt"), "x").ok());
+  fs::permissions(path(), fs::perms(0755));
   EXPECT_EQ(Entries(), 0u);
 }
 
 // A write that fails midway, as on a full disk.
 TEST_F(OutputFileTest, FullDiskLeavesTheOldFile) {
-  std::ofstream(Path("a.txt")) << "old";
+  std::ofstream(File("a.txt")) << "old";
   std::signal(SIGXFSZ, SIG_IGN);
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
   rlimit small = before;
   small.rlim_cur = 4096;
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  const Status status = Write(Path("a.txt"), std::string(100'000, 'x'));
+  const Status status = Write(File("a.txt"), std::string(100'000, 'x'));
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(ReadWhole(Path("a.txt")), "old");
+  EXPECT_EQ(ReadWhole(File("a.txt")), "old");
   EXPECT_EQ(Entries(), 1u);
 }
 

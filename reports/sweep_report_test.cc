@@ -2,11 +2,10 @@
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 
+#include "kernels/base/test_folder.h"
 #include "reports/shell.h"
 #include "reports/test_util.h"
 #include "sim/search/point_store.h"
@@ -17,8 +16,6 @@ namespace {
 // A store of made-up results.
 class SweepReportTest : public testing::Test {
  protected:
-  ~SweepReportTest() override { std::filesystem::remove(path_); }
-
   void Add(std::vector<SweptValue> values, double seconds, int64_t gib, int64_t batch = 256) {
     PointRecord& point = points_.emplace_back();
     point.index = static_cast<int64_t>(points_.size()) - 1;
@@ -63,7 +60,8 @@ class SweepReportTest : public testing::Test {
     return *std::move(report);
   }
 
-  std::string path_ = testing::TempDir() + "sw_report" + std::to_string(::getpid());
+  const TestFolder folder_;
+  const std::string path_ = folder_.File("store");
   std::vector<PointRecord> points_;
 };
 

@@ -6,26 +6,18 @@
 
 #include <algorithm>
 #include <cctype>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "apps/cli/run_main.h"
+#include "apps/cli/test_util.h"
 #include "sim/config/keys.h"
 
 namespace shardwise {
 namespace {
 
-struct Outcome {
-  int code;
-  std::string out, err;
-};
-
-Outcome Simulate(std::vector<std::string> arguments, const Environment& environment = {}) {
+Result Simulate(std::vector<std::string> arguments, const Environment& environment = {}) {
   arguments.insert(arguments.begin(), "simulate");
-  std::ostringstream out, err;
-  const int code = RunMain(arguments, {out, err, environment});
-  return {code, out.str(), err.str()};
+  return Shardwise(arguments, environment);
 }
 
 const std::vector<std::vector<std::string>>& Starts() {
@@ -121,7 +113,7 @@ TEST(HostileValues, EveryRunEnds) {
                      [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
       environment.emplace(name, value);
     }
-    const Outcome run = Simulate(arguments, environment);
+    const Result run = Simulate(arguments, environment);
     RC_LOG() << run.err;
     RC_ASSERT(run.code == 0 || run.code == 2 || run.code == 3 || run.code == 4 || run.code == 6);
     RC_ASSERT(run.out.empty() == (run.code != 0 && run.code != 3));

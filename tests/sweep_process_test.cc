@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/base/test_folder.h"
 #include "sim/search/point_store.h"
 
 namespace shardwise {
@@ -21,18 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class SweepProcess : public testing::Test {
+class SweepProcess : public testing::Test, protected TestFolder {
  protected:
-  SweepProcess()
-      : folder_(testing::TempDir() + "sw_sweep_process_" +
-                testing::UnitTest::GetInstance()->current_test_info()->name() +
-                std::to_string(::getpid())) {
-    fs::create_directories(folder_);
-  }
-  ~SweepProcess() override { fs::remove_all(folder_); }
-
-  std::string File(const std::string& name) const { return folder_ + "/" + name; }
-
   // Enough points for a second or so.
   static std::vector<std::string> Arguments(const std::string& store) {
     return {"sweep",
@@ -102,8 +93,6 @@ class SweepProcess : public testing::Test {
     text << std::ifstream(path, std::ios::binary).rdbuf();
     return text.str();
   }
-
-  std::string folder_;
 };
 
 TEST_F(SweepProcess, KilledAndResumedIsTheSame) {

@@ -1,29 +1,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "apps/cli/run_main.h"
+#include "apps/cli/test_util.h"
+#include "kernels/base/test_folder.h"
 
 namespace shardwise {
 namespace {
 
 using Arguments = std::vector<std::string>;
-
-struct Result {
-  int code = 0;
-  std::string out, err;
-};
-
-Result Shardwise(const Arguments& arguments) {
-  std::ostringstream out, err;
-  const int code = RunMain(arguments, {out, err});
-  return {code, out.str(), err.str()};
-}
 
 nlohmann::json Compared(Arguments arguments) {
   arguments.insert(arguments.begin(), {"diff", "--format", "json"});
@@ -48,7 +36,8 @@ TEST(Diff, WhichArgumentsAreWhose) {
 }
 
 TEST(Diff, ResultsAndConfigurationsMix) {
-  const std::string file = testing::TempDir() + "sw_diff_result.json";
+  const TestFolder folder;
+  const std::string file = folder.File("result.json");
   ASSERT_EQ(Shardwise({"simulate", "IW-07", "--format", "json", "-o", file}).code, 0);
   const nlohmann::json same = Compared({file, "IW-07"});
   EXPECT_TRUE(same["keys"].empty());
@@ -56,7 +45,6 @@ TEST(Diff, ResultsAndConfigurationsMix) {
   EXPECT_EQ(Compared({"IW-08", file})["b"], file);
   EXPECT_EQ(Shardwise({"diff", file, "per_device_batch_size=1"}).code, 2);
   EXPECT_EQ(Shardwise({"diff", file, "remat_policy=full", "IW-07"}).code, 2);
-  std::remove(file.c_str());
 }
 
 TEST(Diff, ExitCodes) {

@@ -1,49 +1,22 @@
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <sstream>
 
-#include "apps/cli/run_main.h"
 #include "apps/cli/sweep_progress.h"
+#include "apps/cli/test_util.h"
+#include "kernels/base/test_folder.h"
 #include "reports/test_util.h"
 
 namespace shardwise {
 namespace {
 
-namespace fs = std::filesystem;
-
-struct Result {
-  int code = 0;
-  std::string out, err;
-};
-
-class SweepCli : public testing::Test {
+class SweepCli : public testing::Test, protected TestFolder {
  protected:
-  SweepCli()
-      : folder_(testing::TempDir() + "sw_sweep_cli_" +
-                testing::UnitTest::GetInstance()->current_test_info()->name() +
-                std::to_string(::getpid())) {
-    fs::create_directories(folder_);
-  }
-  ~SweepCli() override { fs::remove_all(folder_); }
-
-  std::string File(const std::string& name) const { return folder_ + "/" + name; }
-
-  static Result Shardwise(const std::vector<std::string>& arguments,
-                          const Environment& environment = {}) {
-    std::ostringstream out, err;
-    const int code = RunMain(arguments, {out, err, environment});
-    return {code, out.str(), err.str()};
-  }
-
   static Result Sweep(const std::vector<std::string>& more, const Environment& environment = {}) {
     std::vector<std::string> arguments = MiniArguments(more);
     arguments.insert(arguments.begin(), "sweep");
     return Shardwise(arguments, environment);
   }
-
-  std::string folder_;
 };
 
 TEST_F(SweepCli, SweepReportAndMerge) {
@@ -68,7 +41,7 @@ TEST_F(SweepCli, SweepReportAndMerge) {
     EXPECT_EQ(Shardwise({"report", store, "--format", format, "--top", "3"}).code, 0) << format;
   }
 
-  const std::string out = folder_ + "/";
+  const std::string out = path() + "/";
   for (const char* index : {"0", "1"}) {
     const Result shard = Sweep(
         {"--set", "per_device_batch_size=1:4:*2", "--set", "remat_policy=full,minimal", "-o", out},
@@ -90,7 +63,7 @@ TEST_F(SweepCli, TablesToFilesLeaveNoStore) {
   EXPECT_EQ(swept.code, 0) << swept.err;
   EXPECT_EQ(swept.out + swept.err, "");
   EXPECT_NE(ReadWhole(File("s.json")).find("\"ranking\""), std::string::npos);
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+  EXPECT_EQ(Entries(), 1u);
 }
 
 TEST_F(SweepCli, ASectionOfAFile) {

@@ -1,6 +1,5 @@
 // Verbs that print what is known: topologies, models, keys, version, completion, help.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -8,12 +7,12 @@
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "apps/cli/run_main.h"
+#include "apps/cli/test_util.h"
 #include "apps/cli/verbs.h"
+#include "kernels/base/test_folder.h"
 #include "reports/test_util.h"
 #include "sim/config/keys.h"
 #include "sim/config/topologies.h"
@@ -24,17 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Result {
-  int code = 0;
-  std::string out, err;
-};
-
-Result Shardwise(const std::vector<std::string>& arguments, const Environment& environment = {}) {
-  std::ostringstream out, err;
-  const int code = RunMain(arguments, {out, err, environment, "v0"});
-  return {code, out.str(), err.str()};
-}
-
 nlohmann::json JsonOf(const std::vector<std::string>& arguments) {
   const Result result = Shardwise(arguments);
   EXPECT_EQ(result.code, 0) << result.err;
@@ -43,13 +31,13 @@ nlohmann::json JsonOf(const std::vector<std::string>& arguments) {
 
 // What a shell prints for a script; "" if it fails.
 std::string RunShell(const std::string& shell, const std::string& script) {
-  const std::string path = testing::TempDir() + "sw_shell_" + std::to_string(::getpid());
+  const TestFolder folder;
+  const std::string path = folder.File("script");
   std::ofstream(path) << script;
   FILE* pipe = ::popen((shell + " " + path + " 2>&1").c_str(), "r");
   std::string out;
   for (int c; pipe != nullptr && (c = std::fgetc(pipe)) != EOF;) out += static_cast<char>(c);
   const bool ok = pipe != nullptr && ::pclose(pipe) == 0;
-  fs::remove(path);
   EXPECT_TRUE(ok) << shell << ": " << out.substr(0, 500);
   return out;
 }
@@ -279,10 +267,9 @@ bool NamesAFile(const std::string& word) {
 }
 
 TEST(Examples, ParseAndRun) {
-  const fs::path folder = testing::TempDir() + "sw_examples_" + std::to_string(::getpid());
-  fs::create_directories(folder);
+  const TestFolder folder;
   const fs::path before = fs::current_path();
-  fs::current_path(folder);
+  fs::current_path(folder.path());
   for (const VerbInfo* info : Verbs()) {
     const auto examples = ExamplesOf(info->help);
     EXPECT_FALSE(examples.empty()) << info->name;
@@ -304,7 +291,6 @@ TEST(Examples, ParseAndRun) {
     }
   }
   fs::current_path(before);
-  fs::remove_all(folder);
 }
 
 }  // namespace

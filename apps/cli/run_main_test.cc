@@ -1,7 +1,6 @@
 #include "apps/cli/run_main.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -10,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "apps/cli/test_util.h"
 #include "apps/cli/verbs.h"
+#include "kernels/base/test_folder.h"
 #include "reports/test_util.h"
 #include "sim/config/scenario.h"
 
@@ -19,43 +20,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Result {
-  int code = 0;
-  std::string out, err;
-};
-
-Result Shardwise(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const int code = RunMain(arguments, {out, err});
-  return {code, out.str(), err.str()};
-}
-
 Result Simulate(const std::vector<std::string>& more) {
   std::vector<std::string> arguments = MiniArguments(more);
   arguments.insert(arguments.begin(), "simulate");
   return Shardwise(arguments);
 }
 
-// A folder that is gone afterwards.
-struct Folder {
-  Folder()
-      : path(testing::TempDir() + "sw_cli_" +
-             testing::UnitTest::GetInstance()->current_test_info()->name() +
-             std::to_string(::getpid())) {
-    fs::create_directories(path);
-  }
-  ~Folder() { fs::remove_all(path); }
-  std::string File(const std::string& name) const { return path + "/" + name; }
-  size_t Entries() const {
-    return static_cast<size_t>(std::distance(fs::directory_iterator(path), {}));
-  }
-  std::string path;
-};
-
 TEST(Cli, VersionAndHelp) {
   const Result version = Shardwise({"version"});
   EXPECT_EQ(version.code, 0);
-  EXPECT_TRUE(version.out.starts_with("shardwise 0.1.0, MaxText semantics e591f30\nbuild    "))
+  EXPECT_TRUE(
+      version.out.starts_with("shardwise 0.1.0, MaxText semantics e591f30\nsource   v0\nbuild    "))
       << version.out;
   EXPECT_EQ(Shardwise({"--version"}).out, version.out);
   EXPECT_EQ(Shardwise({"help"}).out, Shardwise({"--help"}).out);
@@ -176,9 +151,9 @@ TEST(Cli, NotModelledExitsFour) {
 }
 
 TEST(Cli, UnreadableAndUnwritableExitSix) {
-  const Folder folder;
+  const TestFolder folder;
   EXPECT_EQ(Shardwise({"simulate", folder.File("none.yml")}).code, 6);
-  EXPECT_EQ(Shardwise({"accuracy", folder.path}).code, 6);  // holds no scenario
+  EXPECT_EQ(Shardwise({"accuracy", folder.path()}).code, 6);  // holds no scenario
   for (const std::string option : {"-o", "--trace"}) {
     const Result result = Simulate({option, folder.File("none/r")});
     EXPECT_EQ(result.code, 6) << option;
@@ -194,7 +169,7 @@ TEST(Cli, UnreadableAndUnwritableExitSix) {
 }
 
 TEST(Cli, FilesHoldWhatStandardOutputWould) {
-  const Folder folder;
+  const TestFolder folder;
   const std::string path = folder.File("report.json");
   const Result to_file = Simulate({"--format", "json", "-o", path});
   EXPECT_EQ(to_file.code, 0);
@@ -214,7 +189,7 @@ TEST(Cli, FullStandardOutputExitsSix) {
 }
 
 TEST(Cli, ShownConfigSimulatesTheSame) {
-  const Folder folder;
+  const TestFolder folder;
   const Result shown = Simulate({"--show-config"});
   EXPECT_EQ(shown.code, 0);
   EXPECT_NE(shown.out.find("  per_device_batch_size: 1  # argument 4\n"), std::string::npos);
@@ -272,14 +247,14 @@ TEST(Cli, AccuracyOfOneScenario) {
 
 // A folder may hold scenarios that nobody has measured; one that is named is shown all the same.
 TEST(Cli, AccuracyOfAFolderTakesWhatIsMeasured) {
-  const Folder folder;
+  const TestFolder folder;
   for (const std::string id : {"P-02", "V4-Flash"}) {
     std::ofstream(folder.File(id + ".yml"))
         << "id: " << id << "\n"
         << (id == "P-02" ? "measured: {step_time_s: 1.5}\n" : "")
         << "maxtext: {model_name: llama-mini, compile_topology: v6e-8, max_target_length: 256}\n";
   }
-  const Result all = Shardwise({"accuracy", folder.path, "--format", "csv"});
+  const Result all = Shardwise({"accuracy", folder.path(), "--format", "csv"});
   EXPECT_EQ(all.code, 0) << all.err;
   ASSERT_EQ(LinesOf(all.out).size(), 2u);
   EXPECT_TRUE(LinesOf(all.out)[1].starts_with("P-02,"));

@@ -1,10 +1,12 @@
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
 
-#include "apps/cli/run_main.h"
+#include "apps/cli/test_util.h"
+#include "kernels/base/test_folder.h"
 #include "reports/test_util.h"
 
 namespace shardwise {
@@ -12,17 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Result {
-  int code = 0;
-  std::string out, err;
-};
-
 Result Shard(const std::vector<std::string>& more) {
   std::vector<std::string> arguments = MiniArguments(more);
   arguments.insert(arguments.begin(), "shard");
-  std::ostringstream out, err;
-  const int code = RunMain(arguments, {out, err});
-  return {code, out.str(), err.str()};
+  return Shardwise(arguments);
 }
 
 TEST(ShardVerb, ListsParametersOrActivations) {
@@ -53,8 +48,8 @@ TEST(ShardVerb, MisuseIsExplained) {
 }
 
 TEST(ShardVerb, WritesMaxTextsThreeFiles) {
-  const std::string folder =
-      testing::TempDir() + "sw_shard_" + std::to_string(::getpid()) + "/new/folder";
+  const TestFolder outer;
+  const std::string folder = outer.File("new/folder");
   const Result result = Shard({"--format", "maxtext", "-o", folder});
   EXPECT_EQ(result.code, 0) << result.err;
   int files = 0;
@@ -64,7 +59,6 @@ TEST(ShardVerb, WritesMaxTextsThreeFiles) {
   }
   EXPECT_EQ(files, 3);
   EXPECT_EQ(Shard({"--format", "maxtext", "-o", folder + "/named_shardings.json"}).code, 6);
-  fs::remove_all(fs::path(folder).parent_path().parent_path());
 }
 
 }  // namespace

@@ -6,19 +6,24 @@
 #include <filesystem>
 #include <fstream>
 
+#include "kernels/base/test_folder.h"
 #include "sim/config/keys.h"
 #include "sim/config/scenario.h"
-#include "sim/config/test_folder.h"
 
 namespace shardwise {
 namespace {
+
+const TestFolder& Folder() {
+  static const TestFolder folder;
+  return folder;
+}
 
 // Message and code; the folder of temporary files is cut out of the text.
 std::pair<std::string, absl::StatusCode> Refusal(const std::vector<std::string>& arguments) {
   const StatusOr<Scenario> loaded = LoadScenario(arguments);
   if (loaded.ok()) return {"ok", absl::StatusCode::kOk};
   std::string text = Message(loaded.status());
-  const std::string folder = testing::TestFolder();
+  const std::string folder = Folder().File("");
   for (size_t at; (at = text.find(folder)) != std::string::npos;) text.erase(at, folder.size());
   return {text, loaded.status().code()};
 }
@@ -26,7 +31,7 @@ std::pair<std::string, absl::StatusCode> Refusal(const std::vector<std::string>&
 std::string TextOf(const std::vector<std::string>& arguments) { return Refusal(arguments).first; }
 
 std::string FileText(const std::string& text) {
-  const std::string path = testing::TestFolder() + "f.yml";
+  const std::string path = Folder().File("f.yml");
   std::ofstream(path, std::ios::binary) << text;
   return TextOf({path});
 }
@@ -245,7 +250,7 @@ TEST(BadInputs, UnreadableFiles) {
             "    IW-70\n"
             "    ^~~~~ did you mean 'IW-07'?");
   EXPECT_EQ(Refusal({"no/such/file.yml"}).second, absl::StatusCode::kUnavailable);
-  EXPECT_EQ(Refusal({testing::TestFolder()}).second, absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Refusal({Folder().path()}).second, absl::StatusCode::kUnavailable);
   EXPECT_EQ(FileText("base_config: gone.yml\n"),
             "f.yml:1:14: error: cannot find 'gone.yml'\n"
             "    1 | base_config: gone.yml\n"

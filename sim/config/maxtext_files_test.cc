@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "kernels/base/test_folder.h"
 #include "sim/config/scenario.h"
-#include "sim/config/test_folder.h"
 
 namespace shardwise {
 namespace {
@@ -60,8 +60,8 @@ class Checkout : public ::testing::Test {
                          [&](const ResolvedKey& key) { return key.name == name; });
   }
 
-  const std::string folder_ =
-      testing::TestFolder() + ::testing::UnitTest::GetInstance()->current_test_info()->name() + "/";
+  const TestFolder scratch_;
+  const std::string folder_ = scratch_.File("");
   const std::string model_ =
       "base_emb_dim: 64\nbase_mlp_dim: 96\nbase_num_decoder_layers: 2\n"
       "base_num_query_heads: 4\nbase_num_kv_heads: 4\nhead_dim: 16\n"

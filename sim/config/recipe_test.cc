@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "kernels/base/embedded.h"
+#include "kernels/base/test_folder.h"
 #include "sim/config/keys.h"
 #include "sim/config/scenario.h"
-#include "sim/config/test_folder.h"
 
 namespace shardwise {
 namespace {
@@ -96,7 +96,8 @@ TEST(Recipes, EveryFormResolvesToTheScenario) {
 
 // Every built-in scenario, written as a script that submits it.
 TEST(Recipes, EveryScenarioSurvivesAsAScript) {
-  const std::string path = testing::TestFolder() + "scenario.sh";
+  const TestFolder folder;
+  const std::string path = folder.File("scenario.sh");
   for (const std::string& id : BuiltInScenarios()) {
     const auto text = FindEmbedded("configs/scenarios/" + id + ".yml");
     ASSERT_TRUE(text.has_value()) << id;
@@ -197,7 +198,8 @@ TEST(Recipes, VariablesAreThoseOfBash) {
 }
 
 TEST(Recipes, NothingIsRun) {
-  const std::string marker = testing::TestFolder() + "ran";
+  const TestFolder folder;
+  const std::string marker = folder.File("ran");
   const std::string touch = "touch " + marker;
   EXPECT_EQ(ArgumentsOf("X=$(" + touch + ")\n`" + touch + "`\n" + touch, "a=$X b=$(" + touch + ")"),
             (Arguments{{"a", "$(" + touch + ")"}, {"b", "$(" + touch + ")"}}));
@@ -263,7 +265,8 @@ TEST(Recipes, ManifestsInScripts) {
 }
 
 TEST(Recipes, MistakesPointIntoTheScript) {
-  const std::string path = testing::TestFolder() + "run.sh";
+  const TestFolder folder;
+  const std::string path = folder.File("run.sh");
   const auto error_of = [&](const std::string& text, std::vector<std::string> more = {}) {
     std::ofstream(path) << text;
     more.insert(more.begin(), path);

@@ -9,8 +9,8 @@
 #include <fstream>
 #include <numeric>
 
+#include "kernels/base/test_folder.h"
 #include "sim/config/keys.h"
-#include "sim/config/test_folder.h"
 #include "sim/config/topologies.h"
 
 namespace shardwise {
@@ -32,7 +32,8 @@ const ResolvedKey& Key(const Scenario& scenario, std::string_view name) {
 }
 
 std::string WriteFile(const std::string& name, const std::string& text) {
-  const std::string path = testing::TestFolder() + name;
+  static const TestFolder folder;
+  const std::string path = folder.File(name);
   std::ofstream(path, std::ios::binary) << text;
   return path;
 }

@@ -8,8 +8,8 @@
 #include <fstream>
 #include <thread>
 
+#include "kernels/base/test_folder.h"
 #include "sim/config/scenario.h"
-#include "sim/config/test_folder.h"
 
 namespace shardwise {
 namespace {
@@ -17,7 +17,8 @@ namespace {
 using Arguments = std::vector<std::string>;
 
 std::string Write(const std::string& name, const std::string& text) {
-  const std::string path = testing::TestFolder() + name;
+  static const TestFolder folder;
+  const std::string path = folder.File(name);
   std::ofstream(path, std::ios::binary) << text;
   return path;
 }
@@ -161,7 +162,8 @@ TEST(Notes, NeutralKeysAreNamedOnce) {
 }
 
 TEST(Files, PipesAreRead) {
-  const std::string path = testing::TestFolder() + "pipe";
+  const TestFolder folder;
+  const std::string path = folder.File("pipe");
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
   EXPECT_EQ(ErrorOf(LoadScenario(Mini({path}))),
             fmt::format("<command line>: argument 4: error: cannot read {}: nobody writes to it\n"
@@ -177,8 +179,9 @@ TEST(Files, PipesAreRead) {
 }
 
 TEST(Files, DevicesAndFoldersAreRefused) {
-  for (const std::string& path : {std::string("/dev/zero"), std::string("/dev/null"),
-                                  testing::TestFolder(), std::string("/proc/self/mem")}) {
+  const TestFolder folder;
+  for (const std::string& path : {std::string("/dev/zero"), std::string("/dev/null"), folder.path(),
+                                  std::string("/proc/self/mem")}) {
     const StatusOr<Scenario> s = LoadScenario(Mini({path}));
     EXPECT_EQ(s.status().code(), absl::StatusCode::kUnavailable) << path;
   }

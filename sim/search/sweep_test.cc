@@ -2,13 +2,13 @@
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "kernels/base/test_folder.h"
 #include "sim/search/merge_stores.h"
 #include "sim/search/store_lock.h"
 #include "sim/search/sweep_meta.h"
@@ -24,18 +24,8 @@ std::string Bytes(const std::string& path) {
   return text.str();
 }
 
-class SweepTest : public testing::Test {
+class SweepTest : public testing::Test, protected TestFolder {
  protected:
-  SweepTest()
-      : folder_(testing::TempDir() + "sw_sweep_" +
-                testing::UnitTest::GetInstance()->current_test_info()->name() +
-                std::to_string(::getpid())) {
-    fs::create_directories(folder_);
-  }
-  ~SweepTest() override { fs::remove_all(folder_); }
-
-  std::string File(const std::string& name) const { return folder_ + "/" + name; }
-
   // A step small enough for any test, on 4 chips; 3 of 12 points have a wrong mesh, some do not
   // pass the constraint.
   static const SweepPlan& Plan() {
@@ -80,12 +70,6 @@ class SweepTest : public testing::Test {
     return points;
   }
 
-  // Only what it should be: the store, and nothing that helped to make it.
-  size_t Entries() const {
-    return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), {}));
-  }
-
-  std::string folder_;
   SweepThreads threads_;
 };
 
@@ -93,7 +77,7 @@ TEST_F(SweepTest, EveryPointIsKeptWithItsOutcome) {
   const auto end = Run("s.sqlite");
   ASSERT_TRUE(end.ok()) << end.status();
   EXPECT_TRUE(end->finished);
-  EXPECT_EQ(Entries(), 1u);
+  EXPECT_EQ(Entries(), 1u);  // the store, and nothing that helped to make it
   const std::vector<PointRecord> points = Points("s.sqlite");
   ASSERT_EQ(points.size(), 12u);
   for (const PointRecord& point : points) {
@@ -294,7 +278,8 @@ TEST_F(SweepTest, PlacesThatCannotBeWritten) {
 
 // Values of keys come back as they were, whatever SQLite makes of them.
 RC_GTEST_PROP(PointStore, RecordsComeBack, ()) {
-  const std::string path = testing::TempDir() + "sw_store" + std::to_string(::getpid());
+  const TestFolder folder;
+  const std::string path = folder.File("store");
   const auto text = rc::gen::oneOf(
       rc::gen::element<std::string>("1", "01", "1.0", "1.5", "1e-05", "-0", "null", "", "[a, b]",
                                     "9223372036854775808", "inf", "nan", "0.1", "'1'"),

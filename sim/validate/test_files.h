@@ -2,8 +2,6 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <cstring>
@@ -14,17 +12,18 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/base/test_folder.h"
+
 namespace shardwise::testing {
 
 // A file of this process with these bytes.
 inline std::string WriteFile(const std::string& name, std::string_view bytes) {
-  const std::string folder =
-      ::testing::TempDir() + "sw_validate_" + std::to_string(::getpid()) + "/";
-  std::filesystem::create_directories(folder);
-  std::filesystem::remove(folder + name);  // file systems flush what is truncated and written anew
-  std::ofstream file(folder + name, std::ios::binary);
+  static const TestFolder folder;
+  const std::string path = folder.File(name);
+  std::filesystem::remove(path);  // file systems flush what is truncated and written anew
+  std::ofstream file(path, std::ios::binary);
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  return folder + name;
+  return path;
 }
 
 template <class T>
