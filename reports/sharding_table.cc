@@ -67,6 +67,22 @@ std::map<std::string, int64_t> BytesWithState(const StepSharding& sharding) {
   return bytes;
 }
 
+// What both lists of tensors say of the sharding.
+void AddShardingColumns(std::vector<Column>& columns) {
+  columns.insert(columns.end(), {{"logical_axes", "logical axes", Unit::kText},
+                                 {"partition_spec", "PartitionSpec", Unit::kText},
+                                 {"", "rules", Unit::kText},
+                                 {"rules", "", Unit::kText},
+                                 {"local_shape", "local shape", Unit::kText},
+                                 {"hbm_bytes_per_device", "per device", Unit::kBytes}});
+}
+
+void AddShardingCells(const Scenario& scenario, const PartitionSpec& spec, const TensorSharding& t,
+                      std::vector<Cell>& row) {
+  row.insert(row.end(), {LogicalText(t.logical_axes), SpecText(spec), RuleNumbers(t.rule),
+                         RuleOrigins(scenario, t.rule), ShapeText(t.local), t.bytes});
+}
+
 int64_t Count(size_t n) { return static_cast<int64_t>(n); }
 
 }  // namespace
@@ -76,25 +92,20 @@ Table BuildParameterTable(const Scenario& scenario, const StepSharding& sharding
   Table table;
   table.columns = {{"path", "parameter", Unit::kText},
                    {"dtype", "", Unit::kText},
-                   {"shape", "shape", Unit::kText},
-                   {"logical_axes", "logical axes", Unit::kText},
-                   {"partition_spec", "PartitionSpec", Unit::kText},
-                   {"", "rules", Unit::kText},
-                   {"rules", "", Unit::kText},
-                   {"local_shape", "local shape", Unit::kText},
-                   {"hbm_bytes_per_device", "per device", Unit::kBytes},
-                   {"hbm_bytes_per_device_with_state", "with state", Unit::kBytes},
-                   {"copies", "copies", Unit::kCount},
-                   {"note", "note", Unit::kText}};
+                   {"shape", "shape", Unit::kText}};
+  AddShardingColumns(table.columns);
+  table.columns.insert(table.columns.end(),
+                       {{"hbm_bytes_per_device_with_state", "with state", Unit::kBytes},
+                        {"copies", "copies", Unit::kCount},
+                        {"note", "note", Unit::kText}});
   const std::map<std::string, int64_t> with_state = BytesWithState(sharding);
   for (const StateSharding& s : sharding.state) {
     if (s.kind == StateKind::kOptimizer || !filter(s.name)) continue;
     const TensorSharding& t = s.sharding;
-    const PartitionSpec spec = WithoutSizeOneAxes(t.requested, scenario.mesh);
-    table.rows.push_back({s.name, std::string(Name(s.type.dtype)), ShapeText(s.type),
-                          LogicalText(t.logical_axes), SpecText(spec), RuleNumbers(t.rule),
-                          RuleOrigins(scenario, t.rule), ShapeText(t.local), t.bytes,
-                          with_state.at(s.name), t.copies, StateNote(scenario, s)});
+    std::vector<Cell>& row = table.rows.emplace_back();
+    row = {s.name, std::string(Name(s.type.dtype)), ShapeText(s.type)};
+    AddShardingCells(scenario, WithoutSizeOneAxes(t.requested, scenario.mesh), t, row);
+    row.insert(row.end(), {with_state.at(s.name), t.copies, StateNote(scenario, s)});
   }
   return table;
 }
@@ -104,24 +115,19 @@ Table BuildActivationTable(const Scenario& scenario, const StepSharding& shardin
   Table table;
   table.columns = {{"site", "MaxText's site", Unit::kText},
                    {"path", "in the program", Unit::kText},
-                   {"type", "type", Unit::kText},
-                   {"logical_axes", "logical axes", Unit::kText},
-                   {"partition_spec", "PartitionSpec", Unit::kText},
-                   {"", "rules", Unit::kText},
-                   {"rules", "", Unit::kText},
-                   {"local_shape", "local shape", Unit::kText},
-                   {"hbm_bytes_per_device", "per device", Unit::kBytes},
-                   {"copies", "copies", Unit::kCount},
-                   {"note", "note", Unit::kText}};
+                   {"type", "type", Unit::kText}};
+  AddShardingColumns(table.columns);
+  table.columns.insert(table.columns.end(),
+                       {{"copies", "copies", Unit::kCount}, {"note", "note", Unit::kText}});
   for (const ActivationSharding& a : sharding.activations) {
     if (!filter(a.site.site) && !filter(a.site.path)) continue;
     const TensorSharding& t = a.sharding;
     std::string note = DroppedText(scenario, a.site.type, t);
     if (!a.note.empty()) note += (note.empty() ? "" : "; ") + a.note;
-    table.rows.push_back({a.site.site, a.site.path, JaxTypeText(a.site.type),
-                          LogicalText(t.logical_axes), SpecText(a.site.spec), RuleNumbers(t.rule),
-                          RuleOrigins(scenario, t.rule), ShapeText(t.local), t.bytes, t.copies,
-                          std::move(note)});
+    std::vector<Cell>& row = table.rows.emplace_back();
+    row = {a.site.site, a.site.path, JaxTypeText(a.site.type)};
+    AddShardingCells(scenario, a.site.spec, t, row);
+    row.insert(row.end(), {t.copies, std::move(note)});
   }
   return table;
 }
@@ -142,13 +148,12 @@ Table BuildShardingTotals(const Scenario& scenario, const StepSharding& sharding
     sums[3].Add(s);
   }
   Table table;
-  table.columns = {{"what", "", Unit::kText},
+  table.columns = {{"what", "state", Unit::kText},
                    {"tensors", "tensors", Unit::kCount},
                    {"elements", "elements", Unit::kCount},
                    {"bytes", "bytes", Unit::kBytes},
                    {"hbm_bytes_per_device", "per device", Unit::kBytes},
                    {"even_shares", "even shares", Unit::kNumber}};
-  table.columns[0].label = "state";
   constexpr std::array<const char*, 4> kNames = {"parameters", "optimizer state", "tables", "all"};
   for (size_t i = 0; i < sums.size(); ++i) {
     const Sum& sum = sums[i];
