@@ -218,16 +218,23 @@ std::vector<std::pair<std::string, Table>> Parts(const SweepReport& report, int6
   return parts;
 }
 
-std::string TextOf(const SweepReport& report, int64_t top) {
+std::string Rendered(const SweepReport& report, int64_t top, bool markdown) {
+  const auto heading = [&](std::string_view title) {
+    return markdown ? fmt::format("\n## {}\n\n", title) : fmt::format("\n{}\n", title);
+  };
   std::string out = HeadText(report) + "\n";
-  if (const std::string common = CommonText(report); !common.empty()) out += common + "\n";
+  if (const std::string common = CommonText(report); !common.empty()) {
+    out += fmt::format("{}{}\n", markdown ? "\n" : "", common);
+  }
   for (const auto& [title, table] : Parts(report, top)) {
-    out += fmt::format("\n{}\n{}", title, RenderText(table));
+    out += heading(title) + (markdown ? RenderMarkdown(table) : RenderText(table));
   }
   if (report.ranking.empty()) return out + "\nNo point fits.\n";
   const PointRecord& best = report.points[report.ranking[0]];
-  return out + fmt::format("\nRun the best\n  {}\n  {}\n", report.Command(best),
-                           report.MaxTextCommand(best));
+  const std::string here = report.Command(best), there = report.MaxTextCommand(best);
+  return out + heading("Run the best") +
+         (markdown ? fmt::format("```\n{}\n{}\n```\n", here, there)
+                   : fmt::format("  {}\n  {}\n", here, there));
 }
 
 }  // namespace
@@ -314,7 +321,7 @@ Table BuildOutcomesTable(const SweepReport& report) {
 }
 
 std::string RenderSweepText(const SweepReport& report, int64_t top) {
-  std::string out = TextOf(report, top);
+  std::string out = Rendered(report, top, false);
   // A store from elsewhere must not steer the terminal.
   for (char& c : out) {
     if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f) c = '?';
@@ -323,17 +330,7 @@ std::string RenderSweepText(const SweepReport& report, int64_t top) {
 }
 
 std::string RenderSweepMarkdown(const SweepReport& report, int64_t top) {
-  std::string out = fmt::format("{}\n", HeadText(report));
-  if (const std::string common = CommonText(report); !common.empty()) {
-    out += fmt::format("\n{}\n", common);
-  }
-  for (const auto& [title, table] : Parts(report, top)) {
-    out += fmt::format("\n## {}\n\n{}", title, RenderMarkdown(table));
-  }
-  if (report.ranking.empty()) return out + "\nNo point fits.\n";
-  const PointRecord& best = report.points[report.ranking[0]];
-  return out + fmt::format("\n## Run the best\n\n```\n{}\n{}\n```\n", report.Command(best),
-                           report.MaxTextCommand(best));
+  return Rendered(report, top, true);
 }
 
 std::string RenderSweepJson(const SweepReport& report) {
