@@ -7,6 +7,7 @@
 
 #include "reports/explain_entries.h"
 #include "sim/analysis/critical_path.h"
+#include "sim/analysis/step_sharding.h"
 
 namespace shardwise {
 namespace {
@@ -15,82 +16,61 @@ ExplainedValue Count(std::string id, int64_t value, std::string meaning, std::st
   return {std::move(id), Unit::kCount, value, std::move(meaning), std::move(formula), ""};
 }
 
-// "embed: rule embed -> fsdp, fsdp_transpose; here fsdp (64)".
-std::string RuleOf(const std::string& logical, const std::vector<int>& used, int64_t size,
-                   const Evaluation& e) {
-  const Mesh& mesh = e.spmd.mesh;
-  std::vector<std::string> here;
-  for (const int axis : used) {
-    here.push_back(fmt::format("{} ({})", mesh.axes[axis].name, mesh.axes[axis].size));
+// "embed (8192): rule [fsdp, fsdp_transpose] of my.yml:7; over fsdp (64)".
+std::string RuleOf(const TensorSharding& t, size_t dim, int64_t size, const Scenario& scenario) {
+  const auto text = [&](int axis) {
+    const MeshAxis& a = scenario.mesh.axes[static_cast<size_t>(axis)];
+    return fmt::format("{} ({})", a.name, a.size);
+  };
+  std::vector<std::string> over;
+  for (const int axis : t.sharding.dims[dim]) over.push_back(text(axis));
+  std::string result = over.empty() ? "not split" : fmt::format("over {}", fmt::join(over, ", "));
+  for (const auto& [dropped_dim, axis] : t.dropped) {
+    if (dropped_dim == static_cast<int>(dim)) result += "; " + text(axis) + " does not divide it";
   }
-  const std::string result =
-      here.empty() ? "not split" : fmt::format("over {}", fmt::join(here, ", "));
-  if (logical.empty()) return fmt::format("{}: no logical name; {}", size, result);
-  std::vector<std::string> rules;
-  for (const auto& [name, axes] : e.scenario.rules) {
-    if (name == logical) rules.push_back(fmt::format("[{}]", fmt::join(axes, ", ")));
+  if (dim >= t.logical_axes.size() || t.logical_axes[dim].empty()) {
+    return fmt::format("{}: no logical name; {}", size, result);
   }
-  return fmt::format(
-      "{} ({}): {}; {}", logical, size,
-      rules.empty() ? "no rule" : fmt::format("rule {}", fmt::join(rules, ", then ")), result);
+  const int rule = t.rule[dim];
+  const std::string applied =
+      rule < 0 ? "no rule applies"
+               : fmt::format("rule [{}] of {}", fmt::join(scenario.rules[rule].second, ", "),
+                             scenario.rule_origins[rule]);
+  return fmt::format("{} ({}): {}; {}", t.logical_axes[dim], size, applied, result);
 }
 
-class ParameterEntries {
- public:
-  explicit ParameterEntries(const Evaluation& e) : e_(e) {
-    const Block& entry = e.step.program.entry();
-    for (size_t i = 0; i < entry.inputs.size(); ++i) place_[entry.inputs[i].name] = i;
-    for (const ResolvedKey& key : e.scenario.keys) {
-      if (key.name == "logical_axis_rules") rules_origin_ = key.origin;
-    }
+ExplainEntry EntryOf(const StateSharding& s, int64_t optimizer_bytes, const Scenario& scenario) {
+  const TensorSharding& t = s.sharding;
+  ExplainEntry entry;
+  Explanation& x = entry.explanation;
+  x.name = s.name;
+  x.kind = "parameter";
+  x.meaning = fmt::format("{}, on one device {}", s.type.ToText(), t.local.ToText());
+  x.values = {Count("elements", s.type.elements(), "of the whole tensor"),
+              Count("replication", t.copies, "devices that hold the same part"),
+              Count("local_elements", t.local.elements(), "on one device",
+                    "{elements} * {replication} / {topology.devices}"),
+              {"bytes", Unit::kMemory, t.bytes, "on one device, tile-padded", "", ""},
+              {"optimizer_bytes", Unit::kMemory, optimizer_bytes, "its moments", "", ""}};
+  x.rules = {fmt::format("{} on {}", t.sharding.ToText(scenario.mesh), scenario.mesh.ToText())};
+  for (size_t d = 0; d < s.type.dims.size(); ++d) {
+    x.rules.push_back(RuleOf(t, d, s.type.dims[d], scenario));
   }
+  x.changes = {"override_logical_axis_rules or logical_axis_rules for its logical names",
+               "ici_*_parallelism and dcn_*_parallelism of the mesh axes",
+               "weight_dtype, and mu_dtype of its moments"};
+  return entry;
+}
 
-  void AddTo(std::vector<ExplainEntry>& entries) const {
-    for (const Parameter& parameter : e_.step.parameters) entries.push_back(EntryOf(parameter));
-    for (const Parameter& table : e_.step.tables) entries.push_back(EntryOf(table));
+void AddParameters(const Evaluation& e, std::vector<ExplainEntry>& entries) {
+  const StepSharding sharding = DescribeSharding(e.scenario, e.step);
+  std::map<std::string, int64_t> bytes;
+  for (const StateSharding& s : sharding.state) bytes[s.name] = s.sharding.bytes;
+  for (const StateSharding& s : sharding.state) {
+    if (s.kind == StateKind::kOptimizer) continue;
+    entries.push_back(EntryOf(s, bytes["mu." + s.name] + bytes["nu." + s.name], e.scenario));
   }
-
- private:
-  int64_t LocalBytes(const std::string& name) const {
-    const auto at = place_.find(name);
-    if (at == place_.end()) return 0;
-    return PhysicalBytes(LocalType(e_.spmd.global_inputs[at->second],
-                                   e_.spmd.input_shardings[at->second], e_.spmd.mesh));
-  }
-
-  ExplainEntry EntryOf(const Parameter& p) const {
-    ExplainEntry entry;
-    Explanation& x = entry.explanation;
-    x.name = p.name;
-    x.kind = "parameter";
-    const size_t at = place_.at(p.name);
-    const Sharding& sharding = e_.spmd.input_shardings[at];
-    const TensorType local = LocalType(p.type, sharding, e_.spmd.mesh);
-    x.meaning = fmt::format("{}, on one device {}", p.type.ToText(), local.ToText());
-    x.values = {Count("elements", p.type.elements(), "of the whole tensor"),
-                Count("replication", Replication(sharding, e_.spmd.mesh),
-                      "devices that hold the same part"),
-                Count("local_elements", local.elements(), "on one device",
-                      "{elements} * {replication} / {topology.devices}"),
-                {"bytes", Unit::kMemory, LocalBytes(p.name), "on one device, tile-padded", "", ""},
-                {"optimizer_bytes", Unit::kMemory,
-                 LocalBytes("mu." + p.name) + LocalBytes("nu." + p.name), "its moments", "", ""}};
-    x.rules = {fmt::format("{} on {}", sharding.ToText(e_.spmd.mesh), e_.spmd.mesh.ToText())};
-    for (size_t d = 0; d < p.type.dims.size(); ++d) {
-      const std::string logical = d < p.logical_axes.size() ? p.logical_axes[d] : "";
-      x.rules.push_back(RuleOf(logical, sharding.dims[d], p.type.dims[d], e_));
-    }
-    x.rules.push_back("logical_axis_rules: " + rules_origin_);
-    x.changes = {"override_logical_axis_rules or logical_axis_rules for its logical names",
-                 "ici_*_parallelism and dcn_*_parallelism of the mesh axes",
-                 "weight_dtype, and mu_dtype of its moments"};
-    return entry;
-  }
-
-  const Evaluation& e_;
-  std::map<std::string, size_t> place_;  // of entry inputs
-  std::string rules_origin_;
-};
+}
 
 // Amount, rate and seconds of each resource that a kernel asks for.
 void AddDemand(const KernelPrice& price, const Capacities& capacities,
@@ -160,7 +140,7 @@ ExplainEntry EntryOf(const Evaluation& e, size_t b, size_t k, const KernelPath& 
 
 std::vector<ExplainEntry> ExplainProgram(const Evaluation& evaluation) {
   std::vector<ExplainEntry> entries;
-  ParameterEntries(evaluation).AddTo(entries);
+  AddParameters(evaluation, entries);
   const CriticalPath path = FindCriticalPath(evaluation.result);
   for (size_t b = 0; b < evaluation.result.plans.size(); ++b) {
     for (size_t k = 0; k < evaluation.result.plans[b].prices.size(); ++k) {

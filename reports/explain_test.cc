@@ -202,5 +202,35 @@ TEST(Explain, WhatUsersAskFor) {
   EXPECT_FALSE(explainer.Explain("collectives[0].no_column").ok());
 }
 
+// The rule that applied and where it stands; one line per dimension, behind that of the spec.
+TEST(Explain, ParametersNameTheirRules) {
+  const auto evaluation = EvaluateOrFail(MiniArguments(
+      {"ici_fsdp_parallelism=1", "ici_tensor_parallelism=4", "override_model_config=true",
+       "base_mlp_dim=98", "override_logical_axis_rules=true",
+       "logical_axis_rules=[[mlp, tensor], [embed, tensor], [embed, fsdp], [norm, []]]"}));
+  ASSERT_NE(evaluation, nullptr);
+  const Explainer explainer(*evaluation, BuildReport(*evaluation));
+  const auto rules = [&](std::string_view name) {
+    const auto found = explainer.Explain(name);
+    EXPECT_TRUE(found.ok()) << Message(found.status());
+    return std::vector<std::string>(found->front().rules.begin() + 1, found->front().rules.end());
+  };
+  EXPECT_EQ(
+      rules("decoder.layers.mlp.wi_0.kernel"),
+      (std::vector<std::string>{
+          "embed (32): rule [fsdp] of argument 11; not split",
+          "layers (3): no rule applies; not split",
+          "mlp (98): rule [tensor] of argument 11; not split; tensor (4) does not divide it"}));
+  EXPECT_EQ(rules("decoder.decoder_norm.scale"),
+            (std::vector<std::string>{"norm (32): rule [] of argument 11; not split"}));
+  const auto built_in = EvaluateOrFail({"IW-07"});
+  const StatusOr<std::vector<Explanation>> kernel =
+      Explainer(*built_in, BuildReport(*built_in)).Explain("decoder.layers.mlp.wi_0.kernel");
+  ASSERT_TRUE(kernel.ok());
+  EXPECT_NE(kernel->front().rules[1].find("] of configs/maxtext/logical_axis_rules.tsv:"),
+            std::string::npos)
+      << kernel->front().rules[1];
+}
+
 }  // namespace
 }  // namespace shardwise
