@@ -9,6 +9,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "model/ir/logical_axes.h"
 #include "sim/config/check_work.h"
 #include "sim/config/remat_policies.h"
 #include "sim/config/resolve_deepseek_v4.h"
@@ -231,17 +232,10 @@ class ModelResolver : SettingReader {
     config_.gradient_clipping_threshold = settings_.Number("gradient_clipping_threshold");
   }
 
-  // Shards of the logical axis `name` by its first rule; a mesh may lack axes that rules name.
+  // Shards of the logical axis `name`; a mesh may lack axes that rules name.
   int64_t ShardsOf(std::string_view name) const {
-    for (const auto& [rule, axes] : rules_) {
-      if (rule != name) continue;
-      int64_t shards = 1;
-      for (const std::string& axis : axes) {
-        if (mesh_.Find(axis) >= 0) shards *= mesh_.SizeOf({axis});
-      }
-      return shards;
-    }
-    return 1;
+    const std::string names[] = {std::string(name)};
+    return mesh_.SizeOf(OnMesh(ResolveNames(names, rules_).spec, mesh_).front());
   }
 
   void ReadBatch() {
