@@ -4,6 +4,7 @@
 #include <system_error>
 #include <utility>
 
+#include "apps/cli/scenario_options.h"
 #include "apps/cli/verbs.h"
 #include "reports/accuracy.h"
 #include "reports/render_json.h"
@@ -52,9 +53,11 @@ StatusOr<std::vector<Candidate>> ListScenarios(const std::vector<std::string>& i
 }
 
 // Nothing for a listed scenario without a measurement.
-StatusOr<std::optional<AccuracyRow>> RunOne(const Candidate& candidate) {
+StatusOr<std::optional<AccuracyRow>> RunOne(const Candidate& candidate,
+                                            const ScenarioOptions& options,
+                                            const Environment& environment) {
   const std::string& name = candidate.name;
-  SW_ASSIGN_OR_RETURN(Scenario scenario, LoadScenario({name}));
+  SW_ASSIGN_OR_RETURN(Scenario scenario, LoadScenario(options.Inputs({name}), environment));
   if (candidate.listed && !(scenario.measured_step_time_s > 0)) return std::optional<AccuracyRow>();
   SW_ASSIGN_OR_RETURN(const std::unique_ptr<Evaluation> evaluation, Evaluate(std::move(scenario)));
   AccuracyRow row = BuildAccuracyRow(*evaluation);
@@ -79,6 +82,7 @@ std::string Render(const Accuracy& accuracy, Format format) {
 class AccuracyVerb : public Verb {
  public:
   void Bind(OptionParser& parser) override {
+    scenario_.Bind(parser);
     parser.AddFormat({Format::kText, Format::kMarkdown, Format::kJson, Format::kCsv}, format_);
     parser.AddText("-o,--output", output_);
   }
@@ -89,7 +93,7 @@ class AccuracyVerb : public Verb {
     int code = kExitOk;
     std::vector<AccuracyRow> rows;
     for (const Candidate& candidate : candidates) {
-      StatusOr<std::optional<AccuracyRow>> row = RunOne(candidate);
+      StatusOr<std::optional<AccuracyRow>> row = RunOne(candidate, scenario_, io.environment);
       if (row.ok()) {
         if (row->has_value()) rows.push_back(**std::move(row));
         continue;
@@ -107,6 +111,7 @@ class AccuracyVerb : public Verb {
   }
 
  private:
+  ScenarioOptions scenario_;
   Format format_ = Format::kText;
   std::string output_ = "-";
 };
@@ -124,6 +129,8 @@ absolute error, over all rows and per chip. Without arguments: all built-in
 scenarios. Those of a folder that carry no measurement are left out. No constant
 is fitted to these rows.
 
+  --sim FILE        also reads a sim.yml, for every scenario
+  --xla FLAGS       also XLA flags, for every scenario
   --format FORMAT   text (default), markdown, csv, or json
   -o, --output FILE writes to FILE; - (default) is standard output
   -h, --help        prints this text

@@ -69,9 +69,7 @@ class DiffVerb : public Verb {
   // Arguments before the first FILE and options are of both sides, arguments behind a FILE of that
   // side. With one FILE, A is that file alone.
   StatusOr<std::pair<Side, Side>> Split(const OptionParser& parser) const {
-    std::vector<std::string> common = scenario_.Inputs(parser);
-    common.erase(common.begin(),
-                 common.begin() + static_cast<std::ptrdiff_t>(parser.rest().size()));
+    std::vector<std::string> common = scenario_.Inputs({});
     std::vector<Side> sides;
     for (const std::string& argument : parser.rest()) {
       if (IsAssignment(argument)) {

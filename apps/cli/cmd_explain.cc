@@ -32,7 +32,7 @@ class ExplainVerb : public Verb {
   }
 
   StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
-    std::vector<std::string> inputs = scenario_.Inputs(parser);
+    std::vector<std::string> inputs = scenario_.Inputs(parser.rest());
     std::string name;
     if (!list_) {
       if (parser.rest().empty()) {

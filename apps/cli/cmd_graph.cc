@@ -1,3 +1,4 @@
+#include "apps/cli/scenario_options.h"
 #include "apps/cli/verbs.h"
 #include "model/ir/text.h"
 #include "sim/analysis/evaluate.h"
@@ -8,6 +9,7 @@ namespace {
 class GraphVerb : public Verb {
  public:
   void Bind(OptionParser& parser) override {
+    scenario_.Bind(parser);
     parser.AddFlag("--partitioned", partitioned_);
     parser.AddText("-o,--output", output_);
   }
@@ -16,7 +18,8 @@ class GraphVerb : public Verb {
     if (parser.rest().empty()) {
       return parser.Misused("no program: name a file, a built-in scenario or key=value");
     }
-    SW_ASSIGN_OR_RETURN(const Scenario scenario, LoadScenario(parser.rest(), io.environment));
+    SW_ASSIGN_OR_RETURN(const Scenario scenario,
+                        LoadScenario(scenario_.Inputs(parser.rest()), io.environment));
     SW_ASSIGN_OR_RETURN(const TrainStep step, BuildStep(scenario));
     if (!partitioned_) return Emit(ToText(step.program), output_, io);
 
@@ -31,6 +34,7 @@ class GraphVerb : public Verb {
   }
 
  private:
+  ScenarioOptions scenario_;
   bool partitioned_ = false;
   std::string output_ = "-";
 };
@@ -45,6 +49,8 @@ Prints the program of one training step: forward, backward and optimizer, one
 block per kind of layer. Inputs are those of shardwise simulate.
 
   --partitioned     the program one device runs: local shapes and collectives
+  --sim FILE        also reads a sim.yml
+  --xla FLAGS       also XLA flags, as of shardwise simulate
   -o, --output FILE writes to FILE; - (default) is standard output
   -h, --help        prints this text
 

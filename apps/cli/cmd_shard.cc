@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/cli/scenario_options.h"
 #include "apps/cli/verbs.h"
 #include "reports/maxtext_dump.h"
 #include "reports/output_file.h"
@@ -29,9 +30,10 @@ struct Described {
   StepSharding sharding;
 };
 
-StatusOr<Described> Describe(const std::vector<std::string>& arguments) {
+StatusOr<Described> Describe(const std::vector<std::string>& inputs,
+                             const Environment& environment) {
   Described d;
-  SW_ASSIGN_OR_RETURN(d.scenario, LoadScenario(arguments));
+  SW_ASSIGN_OR_RETURN(d.scenario, LoadScenario(inputs, environment));
   const TopologyRequest& request = d.scenario.topology;
   SW_ASSIGN_OR_RETURN(Topology topology, LoadTopology(request.name, request.num_slices));
   SW_ASSIGN_OR_RETURN(d.placement,
@@ -66,6 +68,7 @@ StatusOr<std::pair<int, int>> ParseDims(std::string_view text) {
 class ShardVerb : public Verb {
  public:
   void Bind(OptionParser& parser) override {
+    scenario_.Bind(parser);
     parser.AddFlag("--activations", activations_);
     parser.AddText("--tensor", tensor_);
     parser.AddText("--format", format_);
@@ -88,7 +91,8 @@ class ShardVerb : public Verb {
       return parser.Misused("--format maxtext writes three files: -o names their folder");
     }
     SW_ASSIGN_OR_RETURN(const NameFilter filter, MakeFilter(tensor_));
-    SW_ASSIGN_OR_RETURN(const Described d, Describe(parser.rest()));
+    SW_ASSIGN_OR_RETURN(const Described d,
+                        Describe(scenario_.Inputs(parser.rest()), io.environment));
     if (!draw_.empty()) return Draw(d, io);
     if (format_ == "maxtext") return WriteDumps(d, io);
     return Emit(Rendered(d, filter), output_, io);
@@ -169,6 +173,7 @@ class ShardVerb : public Verb {
     return out;
   }
 
+  ScenarioOptions scenario_;
   bool activations_ = false, ascii_ = false;
   std::string tensor_, format_ = "text", output_ = "-", draw_, dims_;
 };
@@ -186,6 +191,8 @@ stands, the shard of one device with its bytes, and how many devices hold the
 same. Then totals, the rules, and what stays whole that could be split. Inputs
 are those of shardwise simulate.
 
+  --sim FILE        also reads a sim.yml
+  --xla FLAGS       also XLA flags, as of shardwise simulate
   --activations     lists the constraints on activations instead
   --tensor REGEX    only tensors whose path (or MaxText site) matches
   --format FORMAT   text (default), json, csv, markdown; or maxtext: the three

@@ -136,7 +136,7 @@ class SimulateVerb : public Verb {
 
   StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
     SW_RETURN_IF_ERROR(CheckOptions(options_, parser));
-    std::vector<std::string> inputs = scenario_.Inputs(parser);
+    std::vector<std::string> inputs = scenario_.Inputs(parser.rest());
     if (!options_.policy.empty()) inputs.push_back("sim.policy=" + options_.policy);
     SW_ASSIGN_OR_RETURN(Scenario scenario, LoadScenario(inputs, io.environment));
     if (options_.show_config) {

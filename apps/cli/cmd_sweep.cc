@@ -126,7 +126,7 @@ class SweepVerb : public Verb {
   }
 
   StatusOr<int> Run(const OptionParser& parser, const Console& io) override {
-    const std::vector<std::string> inputs = scenario_.Inputs(parser);
+    const std::vector<std::string> inputs = scenario_.Inputs(parser.rest());
     if (inputs.empty()) {
       return parser.Misused("nothing to sweep: name a file, a built-in scenario or key=value");
     }

@@ -109,6 +109,32 @@ TEST(Cli, PolicyIsTheSameAsItsKey) {
   EXPECT_EQ(by_option["step_time_ps"], by_key["step_time_ps"]);
 }
 
+// Environment, --sim and --xla are read by every verb that reads a step; each is wrong here.
+TEST(Cli, EveryVerbReadsAStepTheSameWay) {
+  const TestFolder folder;
+  const std::vector<std::vector<std::string>> commands = {
+      {"simulate", "IW-07"},
+      {"explain", "mfu", "IW-07"},
+      {"diff", "IW-07", "remat_policy=full"},
+      {"sweep", "IW-07", "--set", "steps=1,2", "-o", folder.File("s.sqlite")},
+      {"accuracy", "IW-07"},
+      {"graph", "IW-07"},
+      {"shard", "IW-07"}};
+  for (const std::vector<std::string>& command : commands) {
+    const auto complains = [&](const std::string& what, std::vector<std::string> more,
+                               const Environment& environment = {}) {
+      more.insert(more.begin(), command.begin(), command.end());
+      const Result result = Shardwise(more, environment);
+      const std::string text = result.out + result.err;  // a sweep lists what is wrong with points
+      EXPECT_NE(result.code, 0) << command[0];
+      EXPECT_NE(text.find(what), std::string::npos) << command[0] << ": " << text;
+    };
+    complains("M_MODEL_NAME", {}, {{"M_MODEL_NAME", "llama2-7b"}});
+    complains("none.yml", {"--sim", folder.File("none.yml")});
+    complains("xla_tpu_dvfs_p_state", {"--xla", "--xla_tpu_dvfs_p_state=x"});
+  }
+}
+
 TEST(Cli, CsvTablesHaveTheirColumns) {
   const auto header = [](const std::string& table) {
     const Result result = Simulate({"--format=csv", "--table", table});

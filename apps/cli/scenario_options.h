@@ -15,9 +15,8 @@ class ScenarioOptions {
     parser.AddList("--sim", sim_files_);
     parser.AddList("--xla", xla_flags_);
   }
-  // Arguments for LoadScenario: what no option took, then these files and flags.
-  std::vector<std::string> Inputs(const OptionParser& parser) const {
-    std::vector<std::string> inputs = parser.rest();
+  // Arguments for LoadScenario: `inputs`, then these files and flags.
+  std::vector<std::string> Inputs(std::vector<std::string> inputs) const {
     inputs.insert(inputs.end(), sim_files_.begin(), sim_files_.end());
     for (const std::string& flags : xla_flags_) {
       inputs.push_back(flags.starts_with("--") ? flags : "--" + flags);
