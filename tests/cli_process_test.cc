@@ -14,11 +14,14 @@ namespace shardwise {
 namespace {
 
 // Runs the tool with standard output on `out` and no standard error; returns the wait status.
+// `in`: a file for standard input.
 int RunTool(const std::vector<std::string>& arguments, int out,
-            const std::vector<std::pair<std::string, std::string>>& environment = {}) {
+            const std::vector<std::pair<std::string, std::string>>& environment = {},
+            const char* in = "/dev/null") {
   const pid_t child = ::fork();
   if (child == 0) {
     for (const auto& [name, value] : environment) ::setenv(name.c_str(), value.c_str(), 1);
+    ::dup2(::open(in, O_RDONLY), STDIN_FILENO);
     ::dup2(out, STDOUT_FILENO);
     ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
     std::string program = SHARDWISE_BINARY;
@@ -40,12 +43,13 @@ struct Captured {
 };
 
 Captured Capture(const std::vector<std::string>& arguments,
-                 const std::vector<std::pair<std::string, std::string>>& environment = {}) {
+                 const std::vector<std::pair<std::string, std::string>>& environment = {},
+                 const char* in = "/dev/null") {
   std::string name = testing::TempDir() + "sw_process_XXXXXX";
   const int file = ::mkstemp(name.data());
   ::unlink(name.c_str());
   Captured result;
-  result.status = RunTool(arguments, file, environment);
+  result.status = RunTool(arguments, file, environment, in);
   result.out.resize(static_cast<size_t>(::lseek(file, 0, SEEK_END)));
   EXPECT_EQ(::pread(file, result.out.data(), result.out.size(), 0),
             static_cast<ssize_t>(result.out.size()));
@@ -87,6 +91,25 @@ TEST(CliProcess, ClosedPipe) {
   std::signal(SIGPIPE, before);
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE) << status;
   ::close(ends[1]);
+}
+
+// It can be read once; suggestions and the other side of a comparison load the step again.
+TEST(CliProcess, StandardInputIsAFileLikeAnyOther) {
+  const std::string recipe = SHARDWISE_SOURCE_DIR "/sim/config/testdata/recipes/xpk.sh";
+  const auto tried = [&](const std::string& input) {
+    const std::string out = Capture({"simulate", input, "--suggest"}, {}, recipe.c_str()).out;
+    const size_t at = out.find("\nTry\n");
+    EXPECT_NE(at, std::string::npos) << out;
+    return at == std::string::npos ? "" : out.substr(at, out.find("\n\n", at + 1) - at);
+  };
+  EXPECT_EQ(tried("-"), tried(recipe));
+  const auto bars = [&](const std::string& input) {
+    const Captured diff =
+        Capture({"diff", input, "remat_policy=minimal", "--format", "csv"}, {}, recipe.c_str());
+    EXPECT_EQ(diff.status, 0);
+    return diff.out;
+  };
+  EXPECT_EQ(bars("-"), bars(recipe));
 }
 
 TEST(CliProcess, SameBytesForAnyThreadCount) {

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "sim/config/yaml.h"
 
@@ -85,25 +86,40 @@ std::string ReadPipe(int fd, std::string& text) {
   return "";
 }
 
+struct Contents {
+  std::string text;
+  std::string why;  // it could not be read; else ""
+};
+
+Contents ReadAll(const std::string& path) {
+  const Descriptor file(path);
+  struct stat about = {};
+  if (file.fd() < 0 || ::fstat(file.fd(), &about) != 0) return {"", ErrnoText()};
+  if (S_ISDIR(about.st_mode)) return {"", "it is a directory"};
+  const bool pipe = S_ISFIFO(about.st_mode);
+  if (!S_ISREG(about.st_mode) && !pipe) return {"", "neither a file nor a pipe"};
+  Contents contents;
+  contents.why = pipe ? ReadPipe(file.fd(), contents.text) : ReadFile(file.fd(), contents.text);
+  return contents;
+}
+
+// Gives its text once, and is asked for it again where one run loads several steps.
+const Contents& StandardInput() {
+  static const Contents contents = ReadAll("-");
+  return contents;
+}
+
 }  // namespace
 
 std::optional<std::string> ReadSourceFile(const std::string& path, const Location& named,
                                           Diagnostics& diagnostics) {
-  const std::string shown = path == "-" ? "standard input" : Quote(path);
-  const auto refuse = [&](const std::string& why) {
-    diagnostics.CannotRead(named, fmt::format("cannot read {}: {}", shown, why));
-    return std::nullopt;
-  };
-  const Descriptor file(path);
-  struct stat about = {};
-  if (file.fd() < 0 || ::fstat(file.fd(), &about) != 0) return refuse(ErrnoText());
-  if (S_ISDIR(about.st_mode)) return refuse("it is a directory");
-  const bool pipe = S_ISFIFO(about.st_mode);
-  if (!S_ISREG(about.st_mode) && !pipe) return refuse("neither a file nor a pipe");
-  std::string text;
-  const std::string why = pipe ? ReadPipe(file.fd(), text) : ReadFile(file.fd(), text);
-  if (!why.empty()) return refuse(why);
-  return text;
+  const bool standard = path == "-";
+  Contents contents = standard ? StandardInput() : ReadAll(path);
+  if (contents.why.empty()) return std::move(contents.text);
+  diagnostics.CannotRead(
+      named,
+      fmt::format("cannot read {}: {}", standard ? "standard input" : Quote(path), contents.why));
+  return std::nullopt;
 }
 
 bool IsSourceFile(const std::string& path) {
