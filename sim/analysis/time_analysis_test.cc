@@ -93,6 +93,22 @@ TEST_P(TimeAnalysis, TheIdealIsWorkOverPeak) {
   EXPECT_NEAR(ideal, seconds, kernels * 1e-12 + 1e-9 * seconds);
 }
 
+// Kernels last whole picoseconds; what that adds or takes is in no bar of its own.
+TEST_P(TimeAnalysis, NoBarIsMadeOfRounding) {
+  int64_t kernels = 0;
+  for (size_t b = 0; b < result().plans.size(); ++b) {
+    const BlockTimeline& block = result().timeline.blocks[b];
+    for (const KernelPrice* price : result().plans[b].prices) {
+      if (price != nullptr && price->flops > 0) kernels += block.executions;
+    }
+  }
+  const std::set<std::string> parts = {"clock", "mxu_padding", "mxu_rate", "products_memory",
+                                       "attention_vector"};
+  for (const WaterfallBar& bar : BuildWaterfall(result())) {
+    EXPECT_TRUE(!parts.contains(bar.id) || bar.time.ps > kernels) << bar.id << " " << bar.time.ps;
+  }
+}
+
 TEST_P(TimeAnalysis, ThePathIsAsLongAsTheStep) {
   const CriticalPath path = FindCriticalPath(result());
   Duration sum;

@@ -118,27 +118,41 @@ class Waterfall {
     const Duration launch = price.demand.latency();
     Add(Loss::kLaunch, "", launch * executions);
     Add(Loss::kContention, "", (time - record.alone) * executions);
-    Duration rest = record.alone - launch;
-    const auto take = [&](Loss loss, Duration part) {
-      part = std::clamp(part, Duration{}, rest);
-      rest = rest - part;
-      Add(loss, "", part * executions);
-    };
-    if (record.phase == Phase::kOptimizer) return take(Loss::kOptimizer, rest);
-    if (record.phase == Phase::kRecompute) return take(Loss::kRematerialisation, rest);
-    if (price.flops == 0) return take(Loss::kVector, rest);
-    const Duration ideal = Whole(price.ideal_seconds * at_published_);
-    const Duration at_clock = Whole(price.ideal_seconds);
-    const Duration padded =
-        Whole(price.demand.total(Resource::kMxu) / result_.pricer->capacities()[Resource::kMxu]);
-    take(Loss::kIdeal, ideal);
-    take(Loss::kClock, at_clock - ideal);
-    take(Loss::kPadding, padded - at_clock);
-    take(Loss::kRate, Whole(price.unit_seconds) - padded);
-    take(price.op_class == OpClass::kAttention ? Loss::kAttention : Loss::kProducts, rest);
+    const Duration rest = record.alone - launch;
+    if (record.phase == Phase::kOptimizer) return Add(Loss::kOptimizer, "", rest * executions);
+    if (record.phase == Phase::kRecompute) {
+      return Add(Loss::kRematerialisation, "", rest * executions);
+    }
+    if (price.flops == 0) return Add(Loss::kVector, "", rest * executions);
+    AddProducts(price, rest, executions);
   }
 
-  static Duration Whole(double seconds) { return {static_cast<int64_t>(seconds * 1e12)}; }
+  // Cuts the `time` of a kernel with matrix products.
+  void AddProducts(const KernelPrice& price, Duration time, int64_t executions) {
+    const double padded =
+        price.demand.total(Resource::kMxu) / result_.pricer->capacities()[Resource::kMxu];
+    const Loss last = price.op_class == OpClass::kAttention ? Loss::kAttention : Loss::kProducts;
+    // Where each part ends, at the earliest where the one before does.
+    std::array<std::pair<Loss, Duration>, 5> parts = {
+        {{Loss::kIdeal, FromSeconds(price.ideal_seconds * at_published_)},
+         {Loss::kClock, FromSeconds(price.ideal_seconds)},
+         {Loss::kPadding, FromSeconds(padded)},
+         {Loss::kRate, FromSeconds(price.unit_seconds)},
+         {last, time}}};
+    for (size_t p = 1; p + 1 < parts.size(); ++p) {
+      parts[p].second = std::max(parts[p].second, parts[p - 1].second);
+    }
+    // Equal times may differ by a picosecond after rounding; that is no loss.
+    for (size_t p = parts.size() - 1; p-- > 0;) {
+      const Duration next = parts[p + 1].second;
+      if (parts[p].second + Duration{1} >= next) parts[p].second = next;
+    }
+    Duration begin;
+    for (const auto& [loss, end] : parts) {
+      Add(loss, "", (end - begin) * executions);
+      begin = end;
+    }
+  }
 
   std::vector<WaterfallBar> Bars() const {
     std::vector<std::pair<Loss, WaterfallBar>> bars;

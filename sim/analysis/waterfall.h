@@ -5,7 +5,8 @@
 // contention are the causes of the same name (sim/sched/timeline.h). Of the rest, kernels of the
 // optimizer and recomputed ones are a bar each, whatever they do; a kernel of forward or backward
 // with matrix products is cut into its ideal time, the clock, tile padding and rate of the matrix
-// unit, and what remains; one without is a bar of its own.
+// unit, and what remains; one without is a bar of its own. A picosecond by which parts of a kernel
+// differ is rounding: it stays with the part before, so no bar is made of it.
 #pragma once
 
 #include <string>
