@@ -27,6 +27,10 @@ struct LocatedRule {
   std::string origin;
 };
 
+bool SayTheSame(const LocatedRule& a, const LocatedRule& b) {
+  return a.name == b.name && a.axes == b.axes;
+}
+
 struct Lists {
   std::vector<std::string> mesh_axes;
   std::vector<LocatedRule> rules;
@@ -63,21 +67,28 @@ class RuleResolver {
   }
 
   std::optional<AxisRules> Resolve(std::vector<std::string>& warnings) {
-    const Setting* axes = settings_.Find("mesh_axes");
+    const Setting *axes = nullptr, *preset_axes = nullptr;
+    for (const Setting* setting : settings_.FindAll("mesh_axes")) {
+      (setting->layer == Layer::kPreset ? preset_axes : axes) = setting;
+    }
+    const Setting *rules = nullptr, *preset_rules = nullptr;
+    for (const Setting* setting : settings_.FindAll("logical_axis_rules")) {
+      (setting->layer == Layer::kPreset ? preset_rules : rules) = setting;
+      if (setting->layer != Layer::kPreset) Apply(*setting);
+    }
     if (axes != nullptr) resolved_.mesh_axes = ListedAxes(*axes, warnings);
-    const std::vector<const Setting*> layers = settings_.FindAll("logical_axis_rules");
-    for (const Setting* layer : layers) {
-      // A yml's list stands in place of the one below it; so does a preset's.
-      if (layer->layer != Layer::kModel && layer->layer < Layer::kArgument) resolved_.rules.clear();
-      if (layer->layer < Layer::kArgument) Merge(ReadRules(*layer));
-    }
-    if (!HasPresetFile(layers, axes)) ApplyPreset(axes);
-    for (const Setting* layer : layers) {
-      if (layer->layer < Layer::kArgument) continue;
-      if (settings_.Flag("override_logical_axis_rules")) resolved_.rules.clear();
-      Merge(ReadRules(*layer));
-    }
+
+    const Lists asked = resolved_;
+    if (preset_axes == nullptr && preset_rules == nullptr) ApplyBuiltInPreset();
+    if (preset_axes != nullptr) resolved_.mesh_axes = ListedAxes(*preset_axes, warnings);
+    if (preset_rules != nullptr) resolved_.rules = ReadRules(*preset_rules);
     if (!ok_) return std::nullopt;
+
+    if (asked.mesh_axes != resolved_.mesh_axes) WarnOfPreset(axes, warnings);
+    if (!std::equal(asked.rules.begin(), asked.rules.end(), resolved_.rules.begin(),
+                    resolved_.rules.end(), SayTheSame)) {
+      WarnOfPreset(rules, warnings);
+    }
     WarnOfForeignAxes(warnings);
     AxisRules result;
     result.mesh_axes = std::move(resolved_.mesh_axes);
@@ -162,7 +173,13 @@ class RuleResolver {
     return rules;
   }
 
-  void Merge(const std::vector<LocatedRule>& added) {
+  // A yml's list stands in place of the one below it; a model's and the command line's merge.
+  void Apply(const Setting& setting) {
+    const bool merges =
+        setting.layer == Layer::kModel ||
+        (setting.layer == Layer::kArgument && !settings_.Flag("override_logical_axis_rules"));
+    if (!merges) resolved_.rules.clear();
+    const std::vector<LocatedRule> added = ReadRules(setting);
     std::set<std::string_view> names;
     for (const LocatedRule& rule : added) names.insert(rule.name);
     std::erase_if(resolved_.rules,
@@ -170,13 +187,7 @@ class RuleResolver {
     resolved_.rules.insert(resolved_.rules.end(), added.begin(), added.end());
   }
 
-  // Whether the preset's lists are among the settings.
-  static bool HasPresetFile(const std::vector<const Setting*>& rules, const Setting* axes) {
-    const auto preset = [](const Setting* list) { return list->layer == Layer::kPreset; };
-    return std::any_of(rules.begin(), rules.end(), preset) || (axes != nullptr && preset(axes));
-  }
-
-  void ApplyPreset(const Setting* axes) {
+  void ApplyBuiltInPreset() {
     const std::string preset = settings_.Text("custom_mesh_and_rule");
     if (preset.empty()) return;
     Lists replaced = BuiltInRules(preset);
@@ -186,10 +197,16 @@ class RuleResolver {
                                fmt::format("custom_mesh_and_rule {} is not built here", preset));
       return;
     }
-    if (axes != nullptr && axes->layer >= Layer::kArgument) {
-      replaced.mesh_axes = resolved_.mesh_axes;
-    }
     resolved_ = std::move(replaced);
+  }
+
+  // `setting` (null: none) is a list that the preset has replaced.
+  void WarnOfPreset(const Setting* setting, std::vector<std::string>& warnings) const {
+    if (setting == nullptr || setting->layer != Layer::kArgument) return;
+    warnings.push_back(fmt::format(
+        "{}: custom_mesh_and_rule={} takes the place of {}, as MaxText "
+        "reads presets last",
+        setting->value_at.ToText(), settings_.Text("custom_mesh_and_rule"), setting->spec().name));
   }
 
   // A preset may speak of axes its own mesh lacks; MaxText ignores them.

@@ -18,10 +18,11 @@ struct AxisRules {
 };
 
 // mesh_axes, custom_mesh_and_rule, logical_axis_rules and override_logical_axis_rules. A layer's
-// rules replace all earlier rules of the same names; a preset replaces the lists of the layers
-// below the command line. Rules may name axes that the mesh lacks, with a warning: they split
-// nothing, but two of them in one tensor still exclude each other. nullopt after a diagnostic: a
-// list that is no rule, an axis MaxText does not have, an axis listed twice.
+// rules replace all earlier rules of the same names; a preset replaces both lists, those of the
+// command line too (with a warning), as MaxText reads presets last. Rules may name axes that the
+// mesh lacks, with a warning: they split nothing, but two of them in one tensor still exclude each
+// other. nullopt after a diagnostic: a list that is no rule, an axis MaxText does not have, an axis
+// listed twice.
 std::optional<AxisRules> ResolveAxisRules(const Settings& settings, Diagnostics& diagnostics,
                                           std::vector<std::string>& warnings);
 

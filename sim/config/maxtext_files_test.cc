@@ -266,6 +266,10 @@ TEST_F(Checkout, PresetsOfTheUsersComeFirst) {
                          "custom_mesh_and_rule=pure-fsdp"};
   EXPECT_EQ(Load(arguments).rules, rules);
   EXPECT_EQ(Load(arguments).mesh.axes.size(), 2u);
+  Arguments more = arguments;
+  more.insert(more.end(), {"mesh_axes=[fsdp]", "logical_axis_rules=[[embed, []]]"});
+  EXPECT_EQ(Load(more).rules, rules);
+  EXPECT_EQ(Load(more).mesh.axes.size(), 2u);
   arguments.back() = "custom_mesh_and_rule=" + preset;
   arguments.front() = "base.yml";
   EXPECT_EQ(Load(arguments).rules, rules);

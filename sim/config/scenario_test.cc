@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "kernels/base/test_folder.h"
+#include "sim/config/axis_rules.h"
 #include "sim/config/keys.h"
 #include "sim/config/topologies.h"
 
@@ -214,6 +215,28 @@ TEST(Layers, PresetsReplaceMeshAndRules) {
   for (const auto& [name, axes] : s.rules) {
     for (const std::string& axis : axes) EXPECT_EQ(axis, "fsdp") << name;
   }
+}
+
+// Source: MaxText 0.2.3 to 0.2.5, configs/types.py (set_derived_and_validate_values).
+TEST(Layers, PresetsReplaceWhatTheCommandLineSays) {
+  const Scenario preset = Load(Mini({"custom_mesh_and_rule=pure-fsdp"}));
+  const Scenario both =
+      Load(Mini({"logical_axis_rules=[[embed, tensor]]", "mesh_axes=[data, fsdp, tensor]",
+                 "override_logical_axis_rules=true", "custom_mesh_and_rule=pure-fsdp"}));
+  EXPECT_EQ(both.rules, preset.rules);
+  EXPECT_EQ(both.mesh.ToText(), preset.mesh.ToText());
+  std::vector<std::string> more = both.warnings;
+  for (const std::string& warning : preset.warnings) std::erase(more, warning);
+  EXPECT_EQ(more, (std::vector<std::string>{
+                      "argument 6: custom_mesh_and_rule=pure-fsdp takes the place of mesh_axes, as "
+                      "MaxText reads presets last",
+                      "argument 5: custom_mesh_and_rule=pure-fsdp takes the place of "
+                      "logical_axis_rules, as MaxText reads presets last"}));
+  // A preset's own rules lose nothing.
+  const Scenario again = Load(
+      Mini({"logical_axis_rules=" + RulesToFlow(preset.rules), "override_logical_axis_rules=true",
+            "mesh_axes=[fsdp]", "custom_mesh_and_rule=pure-fsdp"}));
+  EXPECT_EQ(again.warnings, preset.warnings);
 }
 
 TEST(Layers, StrictRefusesWhatWouldBeSaidInPassing) {

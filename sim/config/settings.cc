@@ -59,7 +59,7 @@ Location DefaultLocation() {
 namespace {
 
 // A key's winner in each layer that sets it.
-using Winners = std::array<const Setting*, static_cast<size_t>(Layer::kEnvironment) + 1>;
+using Winners = std::array<const Setting*, static_cast<size_t>(Layer::kPreset) + 1>;
 
 class LayerCheck {
  public:

@@ -17,9 +17,9 @@ enum class Layer : uint8_t {
   kDefault,      // a base.yml of the user's, in place of the built-in one
   kFile,         // a MaxText yml
   kModel,        // models/<model_name>.yml
-  kPreset,       // a file of custom_mesh_and_rule
   kArgument,     // the command line; `maxtext:` of a scenario file, which holds a recipe's
   kEnvironment,  // M_<KEY>
+  kPreset,       // a file of custom_mesh_and_rule, which MaxText reads after all else
 };
 
 struct Setting {
