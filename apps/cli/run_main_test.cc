@@ -97,6 +97,21 @@ TEST(Cli, SimulatePrintsOnlyTheResult) {
   EXPECT_NE(result.out.find("completed step: 0, seconds: "), std::string::npos);
 }
 
+// What each renderer needs is there when it runs.
+TEST(Cli, ReportsAreFilled) {
+  const Result page = Simulate({"--format", "html"});
+  EXPECT_EQ(page.code, 0) << page.err;
+  for (const char* table : {"t-path", "t-roofline", "t-parameters", "t-activations", "t-rules"}) {
+    const size_t at = page.out.find("id=\"" + std::string(table) + "\"");
+    ASSERT_NE(at, std::string::npos) << table;
+    EXPECT_LT(page.out.find("<td", at), page.out.find("</table>", at)) << table << " has no row";
+  }
+  const auto json = nlohmann::json::parse(Simulate({"--format", "json"}).out);
+  for (const char* list : {"critical_path", "roofline", "memory_over_step"}) {
+    EXPECT_FALSE(json[list].empty()) << list;
+  }
+}
+
 TEST(Cli, PolicyIsTheSameAsItsKey) {
   const auto step = [](const std::vector<std::string>& more) {
     const Result result = Simulate(more);
