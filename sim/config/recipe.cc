@@ -227,7 +227,7 @@ void RecipeReader::ReadWord(const TracedText& word) {
         fmt::format("{}: {} is not key=value and is ignored", Here(word).ToText(), Quote(text)));
   } else {
     recipe_.notes.push_back(fmt::format("{}: {} is left out, as this file does not say what it is",
-                                        Here(word).ToText(), UnknownIn(word)));
+                                        Here(word).ToText(), Quote(UnknownIn(word))));
   }
 }
 
@@ -254,8 +254,8 @@ void RecipeReader::ReadEnvironment(const ShellVariables& variables) {
     const TracedText& value = variable.elements[0];
     if (name == "LIBTPU_INIT_ARGS" || name == "XLA_FLAGS") {
       ReadFlags(value);
-    } else if (name.starts_with("M_") && !value.text.empty()) {
-      AddArgument(LowerCase(name.substr(2)), Here(value), value, Here(value));
+    } else if (std::string key = KeyOfVariable(name); !key.empty() && !value.text.empty()) {
+      AddArgument(std::move(key), Here(value), value, Here(value));
     }
   }
 }
@@ -270,7 +270,7 @@ void RecipeReader::ReadFlags(const TracedText& flags) {
     if (!flag.IsKnown()) {
       recipe_.notes.push_back(
           fmt::format("{}: XLA flags are left out, as this file does not say what {} is",
-                      at.ToText(), UnknownIn(flag)));
+                      at.ToText(), Quote(UnknownIn(flag))));
       continue;
     }
     for (XlaFlagSetting& setting : SplitXlaFlags(flag.text, at, false, context_.diagnostics)) {
@@ -294,6 +294,7 @@ Recipe RecipeReader::Finish() {
                     Here(repeated_[0]).ToText(), repeated_.size(), repeated_.size() == 1 ? "" : "s",
                     repeated_.size() == 1 ? "is" : "are"));
   }
+  const bool names_device = machine_.topology && machine_.topology->value.IsKnown();
   std::vector<RecipeArgument> arguments = std::exchange(recipe_.arguments, {});
   for (const auto& [name, wish] : {std::pair{"compile_topology", &machine_.topology},
                                    {"compile_topology_num_slices", &machine_.slices}}) {
@@ -304,7 +305,7 @@ Recipe RecipeReader::Finish() {
       fmt::format("{}: {} MaxText argument{}, {} XLA flag{}{}", file.ToText(), arguments.size(),
                   arguments.size() == 1 ? "" : "s", recipe_.xla_flags.size(),
                   recipe_.xla_flags.size() == 1 ? "" : "s",
-                  machine_.topology ? ", device type " + machine_.topology->value.text : ""));
+                  names_device ? ", device type " + Quote(machine_.topology->value.text) : ""));
   std::move(arguments.begin(), arguments.end(), std::back_inserter(recipe_.arguments));
   return std::move(recipe_);
 }

@@ -15,6 +15,7 @@
 #include "kernels/base/test_folder.h"
 #include "sim/config/keys.h"
 #include "sim/config/scenario.h"
+#include "sim/config/utf8.h"
 
 namespace shardwise {
 namespace {
@@ -247,6 +248,7 @@ TEST(Recipes, MachineAndFlags) {
   EXPECT_EQ(read.flags, std::vector<std::string>{"--a=1"});
   read = ReadText("export LIBTPU_INIT_ARGS=--a=1\nxpk --command='" + train + "'");
   EXPECT_TRUE(read.flags.empty());
+  EXPECT_EQ(ReadText("export M_=1 M_steps=2 m_STEPS=3\n" + train).Value("steps"), "unset");
   read = ReadText("export M_STEPS=7\n" + train + " steps=8");
   EXPECT_EQ(read.Value("steps"), "8");
 }
@@ -316,6 +318,23 @@ TEST(Recipes, MistakesPointIntoTheScript) {
   EXPECT_NE(
       error_of("python3 -m MaxText.train MaxText/configs/v5p/128b.yml a=b").find("cannot read"),
       std::string::npos);
+}
+
+// What is not known stands in a note as it is written, cut between characters.
+TEST(Recipes, NotesAreText) {
+  std::string date = "$(x";
+  for (int i = 0; i < 60; ++i) date += "\u00e9";
+  const Read read = ReadText("xpk --tpu-type=v5p-$N --command='python3 -m MaxText.train base.yml " +
+                             date + ") a=1'");
+  ASSERT_EQ(read.recipe.notes.size(), 2u);
+  EXPECT_EQ(read.recipe.notes[0], "run.sh: 1 MaxText argument, 0 XLA flags");
+  EXPECT_NE(read.recipe.notes[1].find("'$(x\u00e9"), std::string::npos) << read.recipe.notes[1];
+  for (const std::string& note : read.recipe.notes) {
+    for (size_t i = 0, length = 0; i < note.size(); i += length) {
+      length = CharacterLength(note, i);
+      ASSERT_GT(length, 0u) << note;
+    }
+  }
 }
 
 TEST(Recipes, HostileScriptsEndSoon) {

@@ -164,7 +164,8 @@ void ShellWords::ReadQuotedEscape(TracedText& out) {
 std::vector<TracedText> ShellWords::Unknown(size_t start) {
   const uint32_t offset = in_.at[start];
   constexpr size_t kClip = 80;
-  context_.unknown.emplace(offset, in_.text.substr(start, std::min(position - start, kClip)));
+  context_.unknown.emplace(offset,
+                           Clip(std::string_view(in_.text).substr(start, position - start), kClip));
   TracedText text;
   text.Append(kUnknownText, offset);
   return {std::move(text)};

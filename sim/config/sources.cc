@@ -119,13 +119,9 @@ class Reader {
     for (auto variable = environment.lower_bound(kVariablePrefix);
          variable != environment.end() && variable->first.starts_with(kVariablePrefix);
          ++variable) {
-      std::string name = variable->first.substr(kVariablePrefix.size());
-      const bool is_key = std::all_of(name.begin(), name.end(), [](char c) {
-        return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-      });
-      if (name.empty() || !is_key) continue;
-      for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-      ReadVariable(VariableSource(variable->first, variable->second), std::move(name));
+      std::string key = KeyOfVariable(variable->first);
+      if (key.empty()) continue;
+      ReadVariable(VariableSource(variable->first, variable->second), std::move(key));
     }
   }
 
@@ -318,6 +314,17 @@ class Reader {
 std::vector<std::string> BuiltInScenarios() {
   const std::vector<std::string_view> ids = ScenarioIds();
   return {ids.begin(), ids.end()};
+}
+
+std::string KeyOfVariable(std::string_view name) {
+  if (!name.starts_with(kVariablePrefix)) return "";
+  std::string key(name.substr(kVariablePrefix.size()));
+  for (char& c : key) {
+    const bool upper = c >= 'A' && c <= 'Z';
+    if (!upper && !(c >= '0' && c <= '9') && c != '_') return "";
+    if (upper) c = static_cast<char>(c - 'A' + 'a');
+  }
+  return key;
 }
 
 bool IsAssignment(std::string_view argument) {

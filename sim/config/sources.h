@@ -38,6 +38,10 @@ SourceContents ReadSources(const std::vector<std::string>& arguments,
 bool AddAssignment(int number, const std::string& argument, SourceContents& contents,
                    Diagnostics& diagnostics);
 
+// The key that MaxText reads from a variable of this name: "steps" of M_STEPS. "" of a name that no
+// key has, such as M_steps.
+std::string KeyOfVariable(std::string_view name);
+
 // Whether an argument is key=value and not a file name.
 bool IsAssignment(std::string_view argument);
 
