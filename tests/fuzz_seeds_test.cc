@@ -7,6 +7,7 @@
 #include <string>
 
 #include "model/ir/text.h"
+#include "sim/config/recipe.h"
 
 namespace shardwise {
 namespace {
@@ -25,6 +26,20 @@ TEST(FuzzSeeds, ProgramsParse) {
     ++programs;
   }
   EXPECT_GT(programs, 5);
+}
+
+TEST(FuzzSeeds, RecipesAreRead) {
+  const std::string folder = SHARDWISE_SOURCE_DIR "/tests/fuzz/seeds/recipe";
+  int recipes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const SourcePtr source = FileSource(entry.path().filename().string(), ReadFile(entry.path()));
+    EXPECT_TRUE(IsRecipe(source->name, source->text)) << entry.path();
+    Diagnostics diagnostics;
+    EXPECT_GT(ReadRecipe(source, diagnostics).arguments.size(), 2u) << entry.path();
+    EXPECT_TRUE(diagnostics.empty()) << entry.path() << ": " << diagnostics.ToStatus();
+    ++recipes;
+  }
+  EXPECT_GT(recipes, 3);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 #include "sim/config/keys.h"
 #include "sim/config/scenario.h"
 #include "sim/config/sources.h"
-#include "sim/config/utf8.h"
+#include "tests/fuzz/check_text.h"
 
 namespace shardwise {
 namespace {
@@ -59,21 +59,6 @@ Input Split(std::string_view bytes) {
     }
   }
   return input;
-}
-
-void CheckMessage(const Status& status) {
-  const std::string text = Message(status);
-  SW_CHECK(status.code() == absl::StatusCode::kInvalidArgument ||
-               status.code() == absl::StatusCode::kUnavailable ||
-               status.code() == absl::StatusCode::kUnimplemented,
-           "{}", text);
-  SW_CHECK(text.find(": error: ") != std::string::npos, "no place: {}", text);
-  SW_CHECK(text.size() < 20'000, "{} bytes of messages", text.size());
-  for (size_t i = 0; i < text.size();) {
-    const size_t length = CharacterLength(text, i);
-    SW_CHECK(length > 0, "a message is not UTF-8");
-    i += length;
-  }
 }
 
 void CheckScenario(const Scenario& scenario) {
