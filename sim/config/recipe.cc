@@ -179,8 +179,11 @@ RecipeReader::Machine RecipeReader::MachineOf(const ShellCommand& command) const
   for (size_t i = 0; i < command.words.size(); ++i) {
     auto [name, value] = OptionAt(command.words, i);
     const Location at = context_.source.At(value, Here(command.words[i]));
-    if (IsOneOf(name, kMachineOptions)) machine.topology = Wish{std::move(value), at};
-    if (IsOneOf(name, kSliceOptions)) machine.slices = Wish{std::move(value), at};
+    if (IsOneOf(name, kMachineOptions)) {
+      machine.topology = Wish{std::move(value), at};
+    } else if (IsOneOf(name, kSliceOptions)) {
+      machine.slices = Wish{std::move(value), at};
+    }
   }
   return machine;
 }
