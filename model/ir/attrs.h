@@ -69,20 +69,19 @@ class AttrParser {
 
 class Attrs {
  public:
-  Attrs() : Attrs(None{}) {}
+  Attrs() : rep_(NoRep()) {}
   template <class A>
   requires requires(A a, AttrPrinter p) { a.VisitFields(p); }
   explicit Attrs(A fields) {
     AttrPrinter printer;
     fields.VisitFields(printer);
-    rep_ = std::make_shared<Rep>(
-        Rep{printer.Take(), TypeTag<A>(), std::make_shared<const A>(std::move(fields))});
+    rep_ = std::make_shared<const RepOf<A>>(printer.Take(), std::move(fields));
   }
 
   template <class A>
   const A& As() const {
     SW_CHECK(rep_->tag == TypeTag<A>(), "attributes of another op: {}", rep_->text);
-    return *static_cast<const A*>(rep_->value.get());
+    return static_cast<const RepOf<A>&>(*rep_).fields;
   }
 
   bool operator==(const Attrs& o) const {
@@ -103,8 +102,17 @@ class Attrs {
   struct Rep {
     std::string text;
     const void* tag;
-    std::shared_ptr<const void> value;
   };
+  template <class A>
+  struct RepOf : Rep {
+    RepOf(std::string printed, A values)
+        : Rep{std::move(printed), TypeTag<A>()}, fields(std::move(values)) {}
+    A fields;
+  };
+  static const std::shared_ptr<const Rep>& NoRep() {
+    static const std::shared_ptr<const Rep> none = std::make_shared<const RepOf<None>>("", None{});
+    return none;
+  }
   std::shared_ptr<const Rep> rep_;
 };
 

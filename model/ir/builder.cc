@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "kernels/base/check.h"
 
@@ -26,6 +27,8 @@ ValueId BlockBuilder::NewValue(TensorType type) {
 
 int32_t BlockBuilder::Intern(std::string_view scope) {
   auto& scopes = block_.scopes;
+  // A builder whose block was taken has no scopes.
+  if (scope_ < std::ssize(scopes) && scopes[scope_] == scope) return scope_;
   const auto it = std::find(scopes.begin(), scopes.end(), scope);
   if (it != scopes.end()) return static_cast<int32_t>(it - scopes.begin());
   scopes.emplace_back(scope);
@@ -78,11 +81,14 @@ ValueId BlockBuilder::Add1(std::string_view op, Attrs attrs, std::initializer_li
   return out[0];
 }
 
-std::vector<ValueId> BlockBuilder::Clone(const Node& node, std::span<const TensorType> out_types,
+std::vector<ValueId> BlockBuilder::Clone(const Node& node, Attrs attrs,
+                                         std::span<const TensorType> out_types,
                                          std::span<const ValueId> in, std::string_view scope) {
-  Node copy = node;
+  Node copy;
+  copy.op = node.op;
+  copy.attrs = std::move(attrs);
   copy.in.assign(in.begin(), in.end());
-  copy.out.clear();
+  copy.out.reserve(out_types.size());
   copy.phase = phase_;
   copy.scope = Intern(scope);
   copy.region = region_;

@@ -31,6 +31,10 @@ class BlockBuilder {
   }
   // Copies a node of another block (or this one) with other operands and the given result types.
   std::vector<ValueId> Clone(const Node& node, std::span<const TensorType> out_types,
+                             std::span<const ValueId> in, std::string_view scope) {
+    return Clone(node, node.attrs, out_types, in, scope);
+  }
+  std::vector<ValueId> Clone(const Node& node, Attrs attrs, std::span<const TensorType> out_types,
                              std::span<const ValueId> in, std::string_view scope);
   // Runs `callee` trips times; operands as its inputs, results as its outputs.
   std::vector<ValueId> Call(const Block& callee, int64_t trips, bool reverse,

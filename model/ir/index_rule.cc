@@ -9,45 +9,14 @@
 namespace shardwise {
 namespace {
 
-// "bs(hd)" -> {{"b"},{"s"},{"h","d"}} as letters; '.' is an empty dimension.
-std::vector<std::string> SplitDims(std::string_view spec) {
-  std::vector<std::string> dims;
-  for (size_t i = 0; i < spec.size(); ++i) {
-    if (spec[i] == '(') {
-      const size_t close = spec.find(')', i);
-      SW_CHECK(close != std::string_view::npos, "rule '{}'", spec);
-      dims.emplace_back(spec.substr(i + 1, close - i - 1));
-      i = close;
-    } else if (spec[i] == '.') {
-      dims.emplace_back();
-    } else if (spec[i] != ' ') {
-      dims.emplace_back(1, spec[i]);
-    }
-  }
-  return dims;
-}
-
-// The tensors of one side; an empty side is one scalar.
-std::vector<std::string> SplitTensors(std::string_view spec) {
-  std::vector<std::string> tensors;
-  size_t start = 0;
-  while (true) {
-    const size_t comma = spec.find(',', start);
-    tensors.emplace_back(spec.substr(start, comma - start));
-    if (comma == std::string_view::npos) return tensors;
-    start = comma + 1;
-  }
-}
-
 class RuleMaker {
  public:
   RuleMaker(std::string_view spec, size_t operand_count) : spec_(spec) {
     const size_t arrow = spec.find("->");
     SW_CHECK(arrow != std::string_view::npos, "rule '{}' has no arrow", spec);
-    if (arrow > 0 || operand_count > 0) operands_ = SplitTensors(spec.substr(0, arrow));
-    results_ = SplitTensors(spec.substr(arrow + 2));
-    rule_.operands = Parse(operands_);
-    rule_.results = Parse(results_);
+    rule_.factors.reserve(spec.size());
+    if (arrow > 0 || operand_count > 0) rule_.operands = Parse(spec.substr(0, arrow));
+    rule_.results = Parse(spec.substr(arrow + 2));
   }
 
   void SetSize(char name, int64_t size) {
@@ -74,11 +43,9 @@ class RuleMaker {
   }
 
   void SetRoles(std::span<const std::pair<char, FactorRole>> roles) {
+    const std::string_view results = spec_.substr(spec_.find("->"));
     for (Factor& f : rule_.factors) {
-      const bool in_result = std::any_of(results_.begin(), results_.end(), [&](const auto& t) {
-        return t.find(f.name) != std::string::npos;
-      });
-      if (!in_result) f.role = FactorRole::kSum;
+      if (results.find(f.name) == std::string_view::npos) f.role = FactorRole::kSum;
     }
     for (auto [name, role] : roles) rule_.factors[FactorOf(name)].role = role;
   }
@@ -86,20 +53,26 @@ class RuleMaker {
   IndexRule Take() { return std::move(rule_); }
 
  private:
-  std::vector<FactorTensor> Parse(const std::vector<std::string>& tensors) {
-    std::vector<FactorTensor> parsed;
-    for (const std::string& tensor : tensors) {
-      FactorTensor dims;
-      for (const std::string& letters : SplitDims(tensor)) {
-        FactorDim dim;
-        for (char c : letters) {
-          if (c != ' ') dim.push_back(FactorOf(c));
-        }
-        dims.push_back(dim);
+  // The tensors of one side; an empty side is one scalar.
+  std::vector<FactorTensor> Parse(std::string_view side) {
+    std::vector<FactorTensor> tensors(1);
+    bool in_group = false;
+    for (const char c : side) {
+      FactorTensor& tensor = tensors.back();
+      if (c == ',') {
+        tensors.emplace_back();
+      } else if (c == '(' || c == '.') {
+        in_group = c == '(';
+        tensor.emplace_back();
+      } else if (c == ')') {
+        in_group = false;
+      } else if (c != ' ') {
+        if (!in_group) tensor.emplace_back();
+        tensor.back().push_back(FactorOf(c));
       }
-      parsed.push_back(dims);
     }
-    return parsed;
+    SW_CHECK(!in_group, "rule '{}'", spec_);
+    return tensors;
   }
 
   int FactorOf(char name) {
@@ -132,7 +105,6 @@ class RuleMaker {
   }
 
   std::string_view spec_;
-  std::vector<std::string> operands_, results_;
   IndexRule rule_;
 };
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/base/short_list.h"
 #include "kernels/base/tensor.h"
 
 namespace shardwise {
@@ -30,8 +31,8 @@ struct Factor {
   FactorRole role;
 };
 
-using FactorDim = std::vector<int>;           // factor indices of one dimension, major to minor
-using FactorTensor = std::vector<FactorDim>;  // one entry per dimension
+using FactorDim = ShortList<int>;           // factor indices of one dimension, major to minor
+using FactorTensor = ShortList<FactorDim>;  // one entry per dimension
 
 struct IndexRule {
   std::vector<Factor> factors;

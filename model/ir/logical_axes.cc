@@ -86,7 +86,7 @@ std::vector<std::pair<int, int>> DropIndivisible(const TensorType& global, const
   std::vector<std::pair<int, int>> dropped;
   for (size_t d = 0; d < sharding.dims.size(); ++d) {
     int64_t extent = global.dims[d];
-    std::vector<int> kept;
+    AxisList kept;
     for (int axis : sharding.dims[d]) {
       if (extent % mesh.axes[axis].size == 0) {
         extent /= mesh.axes[axis].size;

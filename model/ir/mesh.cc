@@ -61,14 +61,14 @@ std::string Mesh::ToText() const {
 }
 
 bool Sharding::Uses(int axis) const {
-  return std::any_of(dims.begin(), dims.end(), [&](const std::vector<int>& axes) {
+  return std::any_of(dims.begin(), dims.end(), [&](const AxisList& axes) {
     return std::find(axes.begin(), axes.end(), axis) != axes.end();
   });
 }
 
 std::string Sharding::ToText(const Mesh& mesh) const {
   std::vector<std::string> parts;
-  for (const std::vector<int>& axes : dims) {
+  for (const AxisList& axes : dims) {
     std::vector<std::string> names;
     for (int a : axes) names.push_back(fmt::format("'{}'", mesh.axes[a].name));
     parts.push_back(names.empty()       ? "None"
@@ -108,7 +108,7 @@ Dims ShardStart(const TensorType& global, const Sharding& sharding, const Mesh& 
 
 int64_t Replication(const Sharding& sharding, const Mesh& mesh) {
   int64_t copies = mesh.devices();
-  for (const std::vector<int>& axes : sharding.dims) {
+  for (const AxisList& axes : sharding.dims) {
     for (int a : axes) copies /= mesh.axes[a].size;
   }
   return copies;

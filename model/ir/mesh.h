@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/base/short_list.h"
 #include "kernels/base/tensor.h"
 
 namespace shardwise {
@@ -33,12 +34,14 @@ struct Mesh {
   std::string ToText() const;  // "fsdp: 64, tensor: 4"; size-1 axes left out
 };
 
-// Mesh axes of each dimension of a tensor, as indices into Mesh::axes, major to minor.
+using AxisList = ShortList<int>;  // indices into Mesh::axes
+
+// Mesh axes of each dimension of a tensor, major to minor.
 struct Sharding {
-  std::vector<std::vector<int>> dims;
+  ShortList<AxisList> dims;
 
   bool operator==(const Sharding&) const = default;
-  static Sharding Replicated(int rank) { return {std::vector<std::vector<int>>(rank)}; }
+  static Sharding Replicated(int rank) { return {ShortList<AxisList>(rank)}; }
   bool Uses(int axis) const;
   std::string ToText(const Mesh& mesh) const;  // "P('fsdp', None, ('tensor', 'expert'))"
 };

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "kernels/base/check.h"
@@ -36,27 +37,35 @@ struct Lists {
   std::vector<LocatedRule> rules;
 };
 
-// Rows of one preset of the built-in table; without axes if there is no such preset.
-Lists BuiltInRules(std::string_view preset) {
+using Presets = std::map<std::string_view, Lists>;
+
+Presets ReadPresets() {
   constexpr std::string_view kTable = "configs/maxtext/logical_axis_rules.tsv";
   const auto text = FindEmbedded(kTable);
   SW_CHECK(text.has_value(), "the table of logical axis rules is not built in");
-  Lists found;
+  Presets presets;
   int64_t line = 1;
   const char* counted = text->data();
   ForEachRow<3>(*text, [&](const std::array<std::string_view, 3>& row) {
-    if (row[0] != preset) return;
+    Lists& preset = presets[row[0]];
     std::vector<std::string> axes = ToStrings(SplitFields(row[2], ','));
     line += std::count(counted, row[0].data(), '\n');
     counted = row[0].data();
     if (row[1] == "mesh_axes") {
-      found.mesh_axes = std::move(axes);
+      preset.mesh_axes = std::move(axes);
     } else {
-      found.rules.push_back(
+      preset.rules.push_back(
           {std::string(row[1]), std::move(axes), fmt::format("{}:{}", kTable, line)});
     }
   });
-  return found;
+  return presets;
+}
+
+// One preset of the built-in table; without axes if there is no such preset.
+Lists BuiltInRules(std::string_view preset) {
+  static const Presets presets = ReadPresets();
+  const auto found = presets.find(preset);
+  return found != presets.end() ? found->second : Lists{};
 }
 
 class RuleResolver {

@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <unordered_map>
 #include <utility>
 
 #include "kernels/base/check.h"
@@ -93,6 +94,7 @@ std::string ModelNames(std::string_view listed) {
 struct KeyTable {
   std::vector<KeySpec> keys;
   std::vector<std::string_view> names;
+  std::unordered_map<std::string_view, int> positions;
   std::string model_names;
 
   KeyTable() {
@@ -104,6 +106,7 @@ struct KeyTable {
     std::sort(keys.begin(), keys.end(),
               [](const KeySpec& a, const KeySpec& b) { return a.name < b.name; });
     for (KeySpec& key : keys) {
+      positions.emplace(key.name, static_cast<int>(names.size()));
       names.push_back(key.name);
       if (key.name == "model_name") key.choices = model_names = ModelNames(key.choices);
     }
@@ -193,9 +196,8 @@ std::vector<std::string_view> BuiltModels() {
 }
 
 int FindKey(std::string_view name) {
-  const auto names = AllKeyNames();
-  const auto found = std::lower_bound(names.begin(), names.end(), name);
-  return found != names.end() && *found == name ? static_cast<int>(found - names.begin()) : -1;
+  const auto found = Table().positions.find(name);
+  return found != Table().positions.end() ? found->second : -1;
 }
 
 std::string_view RenamedKey(std::string_view name) {

@@ -102,10 +102,10 @@ std::string KeyAndValue(std::string_view name, const YamlNode& value) {
 void CheckUses(const Settings& settings, Diagnostics& diagnostics, Scenario& scenario) {
   const std::string stack = settings.Text("decoder_block");
   std::vector<std::string_view> neutral;
-  for (const KeySpec& key : AllKeys()) {
+  for (const Setting* setting : settings.Winning()) {
+    const KeySpec& key = setting->spec();
     const KeyUse use = key.UseBy(stack);
-    const Setting* setting = settings.Find(key.name);
-    if (use == KeyUse::kModelled || setting == nullptr || settings.IsDefault(key.name)) continue;
+    if (use == KeyUse::kModelled || settings.IsDefault(key.name)) continue;
     const std::string text = KeyAndValue(key.name, setting->value);
     if (use == KeyUse::kUnmodelled) {
       scenario.not_modelled.push_back(text);

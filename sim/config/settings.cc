@@ -136,6 +136,14 @@ const Setting* Settings::Find(std::string_view key) const {
   return winner < 0 ? nullptr : &all_[winner];
 }
 
+std::vector<const Setting*> Settings::Winning() const {
+  std::vector<const Setting*> winning;
+  for (const int winner : winner_) {
+    if (winner >= 0) winning.push_back(&all_[winner]);
+  }
+  return winning;
+}
+
 bool Settings::IsSet(std::string_view key) const {
   const Setting* setting = Find(key);
   return setting != nullptr && setting->layer != Layer::kDefault;

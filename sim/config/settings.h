@@ -44,6 +44,8 @@ class Settings {
 
   // The winning setting; null: nothing sets the key.
   const Setting* Find(std::string_view key) const;
+  // The winning settings, in the order of AllKeys().
+  std::vector<const Setting*> Winning() const;
   // Whether anything but a base.yml sets it.
   bool IsSet(std::string_view key) const;
   // Every layer's setting of the key, lowest first.

@@ -264,9 +264,10 @@ int64_t PhysicalBytes(const TensorType& type) {
   if (rank < 2 || elements == 0) return elements * size;
   const int64_t sublanes = Sublanes(type.dtype);
   int64_t least = INT64_MAX;
-  for (int minor = 0; minor < rank; ++minor) {
+  // Most types need no padding with their last two dimensions, so these come first.
+  for (int minor = rank - 1; minor >= 0; --minor) {
     const bool pads_minor = type.dims[minor] % kLanes != 0;
-    for (int second = 0; second < rank; ++second) {
+    for (int second = rank - 1; second >= 0; --second) {
       if (second == minor) continue;
       const int64_t m = type.dims[minor], s = type.dims[second];
       if (!pads_minor && s % sublanes == 0) return elements * size;

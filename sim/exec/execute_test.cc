@@ -89,8 +89,8 @@ Mesh AnyMesh() {
 }
 
 // Some axes of the mesh, in any order.
-std::vector<int> AnyAxes(const Mesh& mesh) {
-  std::vector<int> axes;
+AxisList AnyAxes(const Mesh& mesh) {
+  AxisList axes;
   for (size_t a = 0; a < mesh.axes.size(); ++a) {
     if (*rc::gen::arbitrary<bool>()) axes.push_back(static_cast<int>(a));
   }
@@ -99,7 +99,7 @@ std::vector<int> AnyAxes(const Mesh& mesh) {
   return axes;
 }
 
-std::vector<std::string> NamesOf(const Mesh& mesh, const std::vector<int>& axes) {
+std::vector<std::string> NamesOf(const Mesh& mesh, const AxisList& axes) {
   std::vector<std::string> names;
   for (int a : axes) names.push_back(mesh.axes[a].name);
   return names;
@@ -117,7 +117,7 @@ TensorType AnyType(const Mesh& mesh, int least_rank) {
 
 // A case whose operand is sharded over `axes` along one dimension.
 struct AnyCase : LocalCase {
-  std::vector<int> axes;
+  AxisList axes;
   int dim;
   int64_t group;
 

@@ -58,6 +58,7 @@ class BlockProfiler {
     FindPositions();
     FindLastUses();
     FindResiduals();
+    buffers_.reserve(block_.types.size());
     for (size_t k = 0; k < plan_.fusion.kernels.size(); ++k) AddBuffers(static_cast<int>(k));
     PlaceOutputs();
     for (size_t k = 0; k < plan_.fusion.kernels.size(); ++k) TakeOver(static_cast<int>(k));
@@ -77,8 +78,8 @@ class BlockProfiler {
         if (item.kind != ScheduleItem::Kind::kDone) issued_[item.kernel] = position;
         ended_[item.kernel] = position;
         ++position;
-        at_.push_back(item);
       }
+      at_.insert(at_.end(), items.begin(), items.end());
     }
   }
 

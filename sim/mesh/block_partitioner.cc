@@ -46,14 +46,15 @@ Block BlockPartitioner::Finish(const std::vector<Sharding>& targets) && {
 
 ValueId BlockPartitioner::At(ValueId v, const Sharding& target) {
   if (shardings_[v.v] == target && values_[v.v].valid()) return values_[v.v];
-  const auto key = std::make_pair(v.v, target.dims);
-  const auto found = resharded_.find(key);
-  if (found != resharded_.end()) return found->second;
+  std::vector<std::pair<Sharding, ValueId>>& copies = resharded_[v.v];
+  for (const auto& [sharding, value] : copies) {
+    if (sharding == target) return value;
+  }
   const auto deferred = deferred_.find(v.v);
   const ValueId moved = deferred != deferred_.end()
                             ? EmitDeferred(deferred->second, target)
                             : Reshard(local_, values_[v.v], shardings_[v.v], target, mesh_);
-  resharded_.emplace(key, moved);
+  resharded_[v.v].emplace_back(target, moved);
   return moved;
 }
 
@@ -180,18 +181,33 @@ std::vector<ValueId> BlockPartitioner::Recomputed(const Node& node,
   return local_.Clone(node, types, in, scope);
 }
 
+namespace {
+
+// By rank.
+const Sharding& Whole(int rank) {
+  static const std::vector<Sharding> table = [] {
+    std::vector<Sharding> ranks;
+    for (int r = 0; r <= View<float>::kMaxRank; ++r) ranks.push_back(Sharding::Replicated(r));
+    return ranks;
+  }();
+  return table.at(rank);
+}
+
+}  // namespace
+
 std::vector<ShardingClaim> BlockPartitioner::ClaimsOf(const Node& node,
                                                       const IndexRule& rule) const {
   std::vector<ShardingClaim> claims;
+  claims.reserve(node.in.size() + node.out.size());
   for (size_t i = 0; i < node.in.size(); ++i) {
     const int32_t v = node.in[i].v;
-    claims.push_back({&rule.operands[i], shardings_[v], static_cast<double>(types_[v].bytes()),
+    claims.push_back({&rule.operands[i], &shardings_[v], static_cast<double>(types_[v].bytes()),
                       false, !parameter_[v], IsFloat(types_[v].dtype)});
   }
   for (size_t r = 0; r < node.out.size(); ++r) {
     const int32_t v = node.out[r].v;
-    const Sharding none = Sharding::Replicated(types_[v].rank());
-    claims.push_back({&rule.results[r], wanted_[v] ? wanted_[v]->sharding : none,
+    claims.push_back({&rule.results[r],
+                      wanted_[v] ? &wanted_[v]->sharding : &Whole(types_[v].rank()),
                       static_cast<double>(types_[v].bytes()), true,
                       wanted_[v] && wanted_[v]->constraint, IsFloat(types_[v].dtype)});
   }
@@ -237,10 +253,9 @@ bool BlockPartitioner::Defer(const Node& node, const IndexRule& rule) {
     const auto projected =
         ProjectToFactors(rule, rule.operands[i], shardings_[node.in[i].v], mesh_);
     for (auto [axis, factor] : projected) {
-      const bool taken =
-          std::any_of(axes.begin(), axes.end(), [&, axis = axis](const std::vector<int>& a) {
-            return std::find(a.begin(), a.end(), axis) != a.end();
-          });
+      const bool taken = std::any_of(axes.begin(), axes.end(), [&, axis = axis](const AxisList& a) {
+        return std::find(a.begin(), a.end(), axis) != a.end();
+      });
       if (!taken) axes[factor].push_back(axis);
     }
   }
@@ -267,9 +282,8 @@ ValueId BlockPartitioner::EmitDeferred(const Node& node, const Sharding& target)
   }
   const Sharding sharding = ProjectToTensor(rule.results[0], axes);
   const std::vector<TensorType> out = {LocalType(types_[node.out[0].v], sharding, mesh_)};
-  Node localized = node;
-  localized.attrs = LocalAttrs(*node.op, node.attrs, local_.block().TypesOf(operands), out);
-  const ValueId value = local_.Clone(localized, out, operands, local_.scope())[0];
+  Attrs attrs = LocalAttrs(*node.op, node.attrs, local_.block().TypesOf(operands), out);
+  const ValueId value = local_.Clone(node, std::move(attrs), out, operands, local_.scope())[0];
   return Reshard(local_, value, sharding, target, mesh_);
 }
 
@@ -322,10 +336,9 @@ void BlockPartitioner::EmitCompute(const Node& node, const IndexRule& rule, cons
     shardings.push_back(ProjectToTensor(rule.results[r], axes));
     local_out.push_back(LocalType(types_[node.out[r].v], shardings[r], mesh_));
   }
-  Node localized = node;
-  const std::vector<TensorType> local_in = local_.block().TypesOf(operands);
-  localized.attrs = LocalAttrs(*node.op, node.attrs, local_in, local_out);
-  const auto out = local_.Clone(localized, local_out, operands, scope);
+  const auto out = local_.Clone(
+      node, LocalAttrs(*node.op, node.attrs, local_.block().TypesOf(operands), local_out),
+      local_out, operands, scope);
   int64_t used = 1;
   for (const auto& list : axes) {
     for (int axis : list) used *= mesh_.axes[axis].size;
@@ -334,7 +347,7 @@ void BlockPartitioner::EmitCompute(const Node& node, const IndexRule& rule, cons
   replication_.back() = mesh_.devices() / used;
 
   for (size_t r = 0; r < out.size(); ++r) {
-    std::vector<int> partial;
+    AxisList partial;
     bool is_max = false;
     for (size_t f = 0; f < axes.size(); ++f) {
       const bool in_result =

@@ -107,7 +107,7 @@ class BlockPartitioner {
   std::vector<Sharding> shardings_;
   std::vector<bool> parameter_;
   std::vector<std::optional<Wanted>> wanted_;
-  std::map<std::pair<int32_t, std::vector<std::vector<int>>>, ValueId> resharded_;
+  std::unordered_map<int32_t, std::vector<std::pair<Sharding, ValueId>>> resharded_;
   // Broadcasts and constants, by result: made where and as they are needed, never whole.
   std::map<int32_t, Node> deferred_;
   // Hash -> local node, of recomputed parts of manual regions; order never leaks.

@@ -20,8 +20,9 @@ class Chooser {
  public:
   Chooser(const IndexRule& rule, std::span<const ShardingClaim> claims, const Mesh& mesh)
       : rule_(rule), claims_(claims), mesh_(mesh), chosen_(rule.factors.size()) {
+    projected_.reserve(claims.size());
     for (const ShardingClaim& claim : claims) {
-      projected_.push_back(ProjectToFactors(rule, *claim.tensor, claim.sharding, mesh));
+      projected_.push_back(ProjectToFactors(rule, *claim.tensor, *claim.sharding, mesh));
     }
   }
 
@@ -37,7 +38,7 @@ class Chooser {
  private:
   int Choose(int axis) const {
     for (const bool activation : {true, false}) {
-      std::vector<int> candidates;
+      ShortList<int> candidates;
       for (size_t c = 0; c < claims_.size(); ++c) {
         if (claims_[c].activation != activation) continue;
         const int factor = ClaimedFactor(c, axis);
@@ -82,7 +83,7 @@ class Chooser {
            std::all_of(rule_.results.begin(), rule_.results.end(), contiguous);
   }
 
-  int Cheapest(int axis, const std::vector<int>& candidates) const {
+  int Cheapest(int axis, const ShortList<int>& candidates) const {
     int best = candidates[0];
     double best_bytes = MovedBytes(axis, best);
     for (size_t i = 1; i < candidates.size(); ++i) {
@@ -114,7 +115,7 @@ class Chooser {
     for (size_t c = 0; c < claims_.size(); ++c) {
       const ShardingClaim& claim = claims_[c];
       const int now = ClaimedFactor(c, axis);
-      const bool holds = claim.sharding.Uses(axis);
+      const bool holds = claim.sharding->Uses(axis);
       const bool wants_it = Contains(*claim.tensor, factor);
       const double bytes = LocalBytes(claim) * (n - 1) / n;
       if (!claim.is_result) {
@@ -133,15 +134,15 @@ class Chooser {
   std::span<const ShardingClaim> claims_;
   const Mesh& mesh_;
   FactorAxes chosen_;
-  std::vector<std::vector<std::pair<int, int>>> projected_;
+  std::vector<ShortList<std::pair<int, int>>> projected_;
 };
 
 }  // namespace
 
-std::vector<std::pair<int, int>> ProjectToFactors(const IndexRule& rule, const FactorTensor& tensor,
-                                                  const Sharding& sharding, const Mesh& mesh) {
+ShortList<std::pair<int, int>> ProjectToFactors(const IndexRule& rule, const FactorTensor& tensor,
+                                                const Sharding& sharding, const Mesh& mesh) {
   SW_CHECK(tensor.size() == sharding.dims.size());
-  std::vector<std::pair<int, int>> result;
+  ShortList<std::pair<int, int>> result;
   for (size_t d = 0; d < tensor.size(); ++d) {
     size_t position = 0;
     int64_t remaining = tensor[d].empty() ? 1 : rule.factors[tensor[d][0]].size;
@@ -176,7 +177,7 @@ bool SplitsReplicatedFactor(const IndexRule& rule, std::span<const ShardingClaim
                             const Mesh& mesh) {
   for (const ShardingClaim& claim : claims) {
     if (claim.is_result || !claim.activation || !claim.floating) continue;
-    for (auto [axis, factor] : ProjectToFactors(rule, *claim.tensor, claim.sharding, mesh)) {
+    for (auto [axis, factor] : ProjectToFactors(rule, *claim.tensor, *claim.sharding, mesh)) {
       if (rule.factors[factor].role == FactorRole::kReplicate) return true;
     }
   }

@@ -10,12 +10,12 @@
 
 namespace shardwise {
 
-using FactorAxes = std::vector<std::vector<int>>;  // by factor: mesh axes, major to minor
+using FactorAxes = ShortList<AxisList, 8>;  // by factor: mesh axes, major to minor
 
 // (mesh axis, factor) for every axis of `sharding` that covers factors as a contiguous split;
 // an axis that would cut a factor unevenly is left out.
-std::vector<std::pair<int, int>> ProjectToFactors(const IndexRule& rule, const FactorTensor& tensor,
-                                                  const Sharding& sharding, const Mesh& mesh);
+ShortList<std::pair<int, int>> ProjectToFactors(const IndexRule& rule, const FactorTensor& tensor,
+                                                const Sharding& sharding, const Mesh& mesh);
 
 // Sharding of a tensor under a choice of axes per factor.
 Sharding ProjectToTensor(const FactorTensor& tensor, const FactorAxes& axes);
@@ -23,7 +23,7 @@ Sharding ProjectToTensor(const FactorTensor& tensor, const FactorAxes& axes);
 // What asks for a sharding of a node: an operand as it is, or a result as it is wanted.
 struct ShardingClaim {
   const FactorTensor* tensor = nullptr;
-  Sharding sharding;
+  const Sharding* sharding = nullptr;
   double bytes = 0;  // of the whole tensor
   bool is_result = false;
   bool activation = true;  // activations beat parameters

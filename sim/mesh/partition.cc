@@ -12,7 +12,7 @@
 namespace shardwise {
 
 Sharding StackedSharding(Sharding slice, int64_t axis) {
-  slice.dims.insert(slice.dims.begin() + axis, std::vector<int>{});
+  slice.dims.emplace(slice.dims.begin() + axis);
   return slice;
 }
 Sharding UnstackedSharding(Sharding stacked, int64_t axis) {

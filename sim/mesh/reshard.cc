@@ -8,13 +8,13 @@
 namespace shardwise {
 namespace {
 
-std::vector<std::string> NamesOf(const std::vector<int>& axes, const Mesh& mesh) {
+std::vector<std::string> NamesOf(const AxisList& axes, const Mesh& mesh) {
   std::vector<std::string> names;
   for (int a : axes) names.push_back(mesh.axes[a].name);
   return names;
 }
 
-size_t CommonPrefix(const std::vector<int>& a, const std::vector<int>& b) {
+size_t CommonPrefix(const AxisList& a, const AxisList& b) {
   size_t n = 0;
   while (n < a.size() && n < b.size() && a[n] == b[n]) ++n;
   return n;
@@ -40,7 +40,7 @@ class Resharder {
   void SliceFreeAxes() {
     for (size_t d = 0; d < to_.dims.size(); ++d) {
       if (CommonPrefix(now_.dims[d], to_.dims[d]) < now_.dims[d].size()) continue;
-      std::vector<int> added;
+      AxisList added;
       for (size_t i = now_.dims[d].size(); i < to_.dims[d].size(); ++i) {
         if (now_.Uses(to_.dims[d][i])) break;
         added.push_back(to_.dims[d][i]);
@@ -75,7 +75,7 @@ class Resharder {
     for (size_t d = 0; d < now_.dims.size(); ++d) {
       const size_t keep = CommonPrefix(now_.dims[d], to_.dims[d]);
       if (keep == now_.dims[d].size()) continue;
-      const std::vector<int> lost(now_.dims[d].begin() + keep, now_.dims[d].end());
+      const AxisList lost(now_.dims[d].begin() + keep, now_.dims[d].end());
       const auto names = NamesOf(lost, mesh_);
       value_ = AllGather(local_, value_, names, mesh_.SizeOf(names), static_cast<int64_t>(d));
       now_.dims[d].resize(keep);
@@ -97,16 +97,16 @@ ValueId Reshard(BlockBuilder& local, ValueId value, Sharding from, const Shardin
   return Resharder(local, value, std::move(from), to, mesh).Run();
 }
 
-ValueId ReducePartial(BlockBuilder& local, ValueId value, std::vector<int> partial, bool is_max,
+ValueId ReducePartial(BlockBuilder& local, ValueId value, AxisList partial, bool is_max,
                       const Sharding* wanted, Sharding& sharding, const Mesh& mesh) {
   auto is_partial = [&](int axis) {
     return std::find(partial.begin(), partial.end(), axis) != partial.end();
   };
   for (size_t d = 0; wanted != nullptr && !is_max && d < sharding.dims.size(); ++d) {
-    const std::vector<int>& goal = wanted->dims[d];
+    const AxisList& goal = wanted->dims[d];
     const size_t have = sharding.dims[d].size();
     if (CommonPrefix(sharding.dims[d], goal) < have) continue;
-    std::vector<int> scattered;
+    AxisList scattered;
     for (size_t i = have; i < goal.size() && is_partial(goal[i]); ++i) scattered.push_back(goal[i]);
     if (scattered.empty()) continue;
     const auto names = NamesOf(scattered, mesh);

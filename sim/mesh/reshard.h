@@ -14,7 +14,7 @@ ValueId Reshard(BlockBuilder& local, ValueId value, Sharding from, const Shardin
 // Reduces `value`, which holds partial sums (or maxima) over `partial` axes. Axes that continue
 // the sharding `wanted` of a dimension are reduce-scattered there, the others all-reduced.
 // `sharding` is that of the value and becomes that of the result.
-ValueId ReducePartial(BlockBuilder& local, ValueId value, std::vector<int> partial, bool is_max,
+ValueId ReducePartial(BlockBuilder& local, ValueId value, AxisList partial, bool is_max,
                       const Sharding* wanted, Sharding& sharding, const Mesh& mesh);
 
 }  // namespace shardwise

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
+#include <span>
 
 namespace shardwise {
 namespace {
@@ -12,14 +14,16 @@ class LatencyHider {
                const std::vector<const KernelPrice*>& prices)
       : fusion_(fusion), segment_(segment), prices_(prices) {
     const int count = segment.end - segment.first;
-    users_.resize(count);
     state_.assign(count, State::kWaiting);
     estimated_end_.resize(count);
+    ready_at_.resize(count);
+    unmet_.reserve(count);
+    async_.reserve(count);
     for (int k = segment.first; k < segment.end; ++k) {
-      for (int before : kernel(k).after) users_[before - segment.first].push_back(k);
       unmet_.push_back(static_cast<int>(kernel(k).after.size()));
       async_.push_back(LaneOf(kernel(k), *prices[k]) != Lane::kTensorCore);
     }
+    FindUsers();
     FindForward();
     FindTrailing();
     for (int k = segment.first; k < segment.end; ++k) {
@@ -60,7 +64,23 @@ class LatencyHider {
   const FusedKernel& kernel(int k) const { return fusion_.kernels[k]; }
   bool IsAsync(int k) const { return async_[k - segment_.first]; }
   State& state(int k) { return state_[k - segment_.first]; }
-  const std::vector<int>& users(int k) const { return users_[k - segment_.first]; }
+  std::span<const int> users(int k) const {
+    const int* const first = users_.data();
+    return {first + first_user_[k - segment_.first], first + first_user_[k - segment_.first + 1]};
+  }
+
+  void FindUsers() {
+    first_user_.assign(segment_.end - segment_.first + 1, 0);
+    for (int k = segment_.first; k < segment_.end; ++k) {
+      for (int before : kernel(k).after) ++first_user_[before - segment_.first + 1];
+    }
+    std::partial_sum(first_user_.begin(), first_user_.end(), first_user_.begin());
+    users_.resize(first_user_.back());
+    std::vector<int> next(first_user_.begin(), first_user_.end() - 1);
+    for (int k = segment_.first; k < segment_.end; ++k) {
+      for (int before : kernel(k).after) users_[next[before - segment_.first]++] = k;
+    }
+  }
 
   bool IsBandwidthBound(int k) const {
     return kernel(k).kind == KernelKind::kCompute && prices_[k]->demand.total(Resource::kMxu) == 0;
@@ -158,6 +178,10 @@ class LatencyHider {
   // program order until that has been passed.
   void Open(int k) {
     if (!IsAsync(k) && !(IsTrailing(k) && k <= passed_)) return;
+    Duration& ready = ready_at_[k - segment_.first];
+    for (int before : kernel(k).after) {
+      ready = std::max(ready, estimated_end_[before - segment_.first]);
+    }
     const auto place = std::lower_bound(open_.begin(), open_.end(), k);
     if (place - open_.begin() < next_open_) ++next_open_;
     open_.insert(place, k);
@@ -177,7 +201,7 @@ class LatencyHider {
           continue;
         }
         ++next_open_;
-        if (!(IsAsync(k) || k < passed_) || !IsReady(k)) continue;
+        if (!(IsAsync(k) || k < passed_) || now_ < ready_at_[k - segment_.first]) continue;
         if (IsAsync(k)) {
           Start(k);
         } else {
@@ -195,11 +219,11 @@ class LatencyHider {
       if (IsAsync(before)) WaitFor(before);
     }
     items_.push_back({ScheduleItem::Kind::kStart, k});
-    Leave(k, State::kRunning);
-    running_.push_back(k);
     Duration& lane_free = lane_free_[static_cast<int>(LaneOf(kernel(k), *prices_[k]))];
     lane_free = std::max(lane_free, now_) + prices_[k]->alone;
     estimated_end_[k - segment_.first] = lane_free;
+    Leave(k, State::kRunning);
+    running_.push_back(k);
   }
 
   void WaitFor(int k) {
@@ -215,7 +239,7 @@ class LatencyHider {
   const Segment& segment_;
   const std::vector<const KernelPrice*>& prices_;
   // By kernel - segment.first.
-  std::vector<std::vector<int>> users_;
+  std::vector<int> users_, first_user_;  // users of k: from first_user_[k] to first_user_[k + 1]
   std::vector<bool> async_, forward_, trailing_;
   std::vector<int> unmet_;  // how many of the kernels it needs are still waiting
   // Asynchronous and trailing kernels that need none that is still waiting, in program order, some
@@ -223,9 +247,10 @@ class LatencyHider {
   std::vector<int> open_;
   std::ptrdiff_t next_open_ = 0;
   std::vector<State> state_;
-  std::vector<Duration> estimated_end_;
-  std::vector<int> running_;  // in order of start
-  int passed_ = 0;            // where the walk in program order stands
+  std::vector<Duration> estimated_end_;  // of asynchronous kernels that were started
+  std::vector<Duration> ready_at_;       // of open kernels: when all they need has probably ended
+  std::vector<int> running_;             // in order of start
+  int passed_ = 0;                       // where the walk in program order stands
   std::vector<ScheduleItem> items_;
   Duration now_;  // of the TensorCore, by estimates
   Duration lane_free_[kLaneCount];

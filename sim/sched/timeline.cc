@@ -23,16 +23,26 @@ CauseView ViewOf(const Cause& cause) {
   return {cause.kind, cause.name, cause.phase, cause.op_class};
 }
 
-void AddCause(std::vector<CauseTime>& causes, const CauseView& cause, Duration time) {
+// Adds to the cause at `place`, or, if that is another or none, to where it is found, which becomes
+// the place.
+void AddCause(std::vector<CauseTime>& causes, const CauseView& cause, Duration time, int& place) {
   if (time.ps == 0) return;
   SW_CHECK(time.ps > 0, "{} ps of {} {}", time.ps, Name(cause.kind), cause.name);
-  for (CauseTime& known : causes) {
-    if (ViewOf(known.cause) == cause) {
-      known.time += time;
-      return;
+  if (place < 0 || ViewOf(causes[place].cause) != cause) {
+    const auto known = std::find_if(causes.begin(), causes.end(), [&](const CauseTime& other) {
+      return ViewOf(other.cause) == cause;
+    });
+    place = static_cast<int>(known - causes.begin());
+    if (known == causes.end()) {
+      causes.push_back({{cause.kind, std::string(cause.name), cause.phase, cause.op_class}, {}});
     }
   }
-  causes.push_back({{cause.kind, std::string(cause.name), cause.phase, cause.op_class}, time});
+  causes[place].time += time;
+}
+
+void AddCause(std::vector<CauseTime>& causes, const CauseView& cause, Duration time) {
+  int place = -1;
+  AddCause(causes, cause, time, place);
 }
 
 std::string KernelName(const Block& block, const FusedKernel& kernel, const KernelPrice* price) {
@@ -133,10 +143,10 @@ class BlockTimer {
     const Demand& demand = plan_.prices[k]->demand;
     const Node& anchor = block_.nodes[kernel.anchor];
     const Duration launch = demand.latency(), alone = plan_.prices[k]->alone;
-    AddCause(result_.causes, {CauseKind::kLaunch, demand.latency_name}, launch);
+    AddCause(result_.causes, {CauseKind::kLaunch, demand.latency_name}, launch, launch_at_);
     AddCause(result_.causes, {CauseKind::kContention, Name(Resource::kHbm)}, end - begin - alone);
     AddCause(result_.causes, {CauseKind::kBusy, "", anchor.phase, anchor.op->op_class},
-             alone - launch);
+             alone - launch, busy_at_);
   }
 
   void AddWait(int k, Duration begin, Duration end) {
@@ -211,6 +221,8 @@ class BlockTimer {
   const std::vector<BlockTimeline>& done_;
   BlockTimeline result_;
   Duration start_;  // of the current segment
+  // Where the causes of the latest kernel stand, which are often those of the next; -1: nowhere.
+  int launch_at_ = -1, busy_at_ = -1;
 };
 
 }  // namespace

@@ -16,7 +16,7 @@ namespace shardwise {
 namespace {
 
 // A family has the size of a few programs, so few are kept: points come grouped.
-constexpr size_t kFamilies = 16;
+constexpr size_t kFamilies = 4;
 constexpr size_t kResultsPerFamily = 4096;
 
 // A scenario but for its batch, as far as evaluation asks.
