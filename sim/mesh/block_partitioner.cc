@@ -336,9 +336,10 @@ void BlockPartitioner::EmitCompute(const Node& node, const IndexRule& rule, cons
     shardings.push_back(ProjectToTensor(rule.results[r], axes));
     local_out.push_back(LocalType(types_[node.out[r].v], shardings[r], mesh_));
   }
-  const auto out = local_.Clone(
-      node, LocalAttrs(*node.op, node.attrs, local_.block().TypesOf(operands), local_out),
-      local_out, operands, scope);
+  Attrs attrs = node.op->localize == nullptr
+                    ? node.attrs
+                    : node.op->localize(node.attrs, local_.block().TypesOf(operands), local_out);
+  const auto out = local_.Clone(node, std::move(attrs), local_out, operands, scope);
   int64_t used = 1;
   for (const auto& list : axes) {
     for (int axis : list) used *= mesh_.axes[axis].size;

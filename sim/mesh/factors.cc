@@ -85,6 +85,7 @@ class Chooser {
 
   int Cheapest(int axis, const ShortList<int>& candidates) const {
     int best = candidates[0];
+    if (candidates.size() == 1) return best;
     double best_bytes = MovedBytes(axis, best);
     for (size_t i = 1; i < candidates.size(); ++i) {
       const double bytes = MovedBytes(axis, candidates[i]);

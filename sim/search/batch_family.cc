@@ -271,14 +271,15 @@ void BatchFamily::FindSameBlocks(const BatchStep& high) {
   }
 }
 
-bool BatchFamily::SizesAt(int64_t batch, std::vector<int64_t>& values) const {
-  if (!table_.At(batch, values) || !DividesAlike(values)) return false;
+bool BatchFamily::ValuesAt(int64_t batch, BatchValues& values) const {
+  if (!table_.At(batch, values.sizes) || !DividesAlike(values.sizes)) return false;
+  values.attrs = sizes_.AttrsAt(values.sizes);
   for (const LayoutCheck& check : layout_checks_) {
     if (!PairsAlike(check, values)) return false;
   }
   return std::all_of(lookalikes_.begin(), lookalikes_.end(), [&](const Lookalike& pair) {
     const auto text = [&](int pattern, const std::string& fixed) {
-      return pattern < 0 ? fixed : pair.of->patterns[pattern].TextAt(values);
+      return pattern < 0 ? fixed : pair.of->patterns[pattern].TextAt(values.sizes);
     };
     return text(pair.a, pair.a_text) != text(pair.b, pair.b_text);
   });
@@ -297,12 +298,15 @@ bool BatchFamily::DividesAlike(const std::vector<int64_t>& values) const {
   return true;
 }
 
-bool BatchFamily::PairsAlike(const LayoutCheck& check, const std::vector<int64_t>& values) const {
+bool BatchFamily::PairsAlike(const LayoutCheck& check, const BatchValues& values) const {
   TensorType type = check.type;
-  for (auto [dim, size] : check.extents) type.dims[dim] = values[size];
-  const Attrs attrs =
-      check.pattern < 0 ? check.attrs : check.of->patterns[check.pattern].At(values);
-  const std::vector<int> signature = SignatureOf(check.op->rule(attrs, {&type, 1}));
+  for (auto [dim, size] : check.extents) type.dims[dim] = values.sizes[size];
+  const auto attrs = [&] {
+    if (check.pattern < 0) return check.attrs;
+    return check.of == &sizes_ ? values.attrs[check.pattern]
+                               : check.of->patterns[check.pattern].At(values.sizes);
+  };
+  const std::vector<int> signature = SignatureOf(check.op->rule(attrs(), {&type, 1}));
   return signature == check.low_signature || signature == check.high_signature;
 }
 

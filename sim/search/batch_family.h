@@ -40,6 +40,12 @@ struct PriceClass {
   bool follows_batch = false;
 };
 
+// Sizes, and attributes with sizes in them, at one batch; for ProgramSizes::Apply.
+struct BatchValues {
+  std::vector<int64_t> sizes;
+  std::vector<Attrs> attrs;
+};
+
 class BatchFamily {
  public:
   // Takes `low`; null if the two steps differ in more than sizes, and `low` is left.
@@ -47,8 +53,8 @@ class BatchFamily {
   static std::unique_ptr<const BatchFamily> Between(BatchStep& low, const BatchStep& high,
                                                     const Mesh& mesh);
 
-  // Sizes at `batch`, for `sizes().Apply`; false if the family does not speak for that batch.
-  bool SizesAt(int64_t batch, std::vector<int64_t>& values) const;
+  // What the program has at `batch`; false if the family does not speak for that batch.
+  bool ValuesAt(int64_t batch, BatchValues& values) const;
 
   const Program& program() const { return low_.local; }  // at the low batch
   const std::vector<Fusion>& fusions() const { return low_.fusions; }
@@ -91,7 +97,7 @@ class BatchFamily {
   void FindClasses(const BatchStep& high);
   void FindSameBlocks(const BatchStep& high);
   bool DividesAlike(const std::vector<int64_t>& values) const;
-  bool PairsAlike(const LayoutCheck& check, const std::vector<int64_t>& values) const;
+  bool PairsAlike(const LayoutCheck& check, const BatchValues& values) const;
 
   BatchStep low_;  // without the global program
   SizeTable table_;

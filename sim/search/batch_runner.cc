@@ -85,9 +85,8 @@ void BatchRunner::Order(bool all) {
   }
 }
 
-StatusOr<PointResult> BatchRunner::Run(const Scenario& scenario,
-                                       const std::vector<int64_t>& sizes) {
-  family_->sizes().Apply(sizes, program_);
+StatusOr<PointResult> BatchRunner::Run(const Scenario& scenario, const BatchValues& values) {
+  family_->sizes().Apply(values.sizes, values.attrs, program_);
   const bool all = std::exchange(is_first_, false);
   Price(all);
   Order(all);

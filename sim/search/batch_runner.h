@@ -27,8 +27,8 @@ class BatchRunner {
   BatchRunner(const BatchRunner&) = delete;
   BatchRunner& operator=(const BatchRunner&) = delete;
 
-  // `sizes` as BatchFamily::SizesAt gives them for the batch of the scenario.
-  StatusOr<PointResult> Run(const Scenario& scenario, const std::vector<int64_t>& sizes);
+  // `values` as BatchFamily::ValuesAt gives them for the batch of the scenario.
+  StatusOr<PointResult> Run(const Scenario& scenario, const BatchValues& values);
 
   const BatchFamily* family() const { return family_.get(); }
 

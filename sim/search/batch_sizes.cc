@@ -189,13 +189,18 @@ Attrs AttrsPattern::At(const std::vector<int64_t>& sizes) const {
   return *std::move(attrs);
 }
 
-void ProgramSizes::Apply(const std::vector<int64_t>& sizes, Program& program) const {
-  for (const Extent& extent : extents) {
-    program.blocks[extent.block].types[extent.value].dims[extent.dim] = sizes[extent.size];
-  }
+std::vector<Attrs> ProgramSizes::AttrsAt(const std::vector<int64_t>& sizes) const {
   std::vector<Attrs> made;
   made.reserve(patterns.size());
   for (const AttrsPattern& pattern : patterns) made.push_back(pattern.At(sizes));
+  return made;
+}
+
+void ProgramSizes::Apply(const std::vector<int64_t>& sizes, const std::vector<Attrs>& made,
+                         Program& program) const {
+  for (const Extent& extent : extents) {
+    program.blocks[extent.block].types[extent.value].dims[extent.dim] = sizes[extent.size];
+  }
   for (const NodeAttrs& node : attrs) {
     program.blocks[node.block].nodes[node.node].attrs = made[node.pattern];
   }

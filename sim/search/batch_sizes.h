@@ -64,8 +64,11 @@ struct ProgramSizes {
   // which nothing but execution asks for. They keep those of the low batch.
   std::vector<std::pair<int, int>> constants;  // (block, node)
 
-  // Sets extents and attributes of `program`, one at any batch.
-  void Apply(const std::vector<int64_t>& sizes, Program& program) const;
+  // By pattern.
+  std::vector<Attrs> AttrsAt(const std::vector<int64_t>& sizes) const;
+  // Sets extents and attributes of `program`, one at any batch; `made` is AttrsAt(sizes).
+  void Apply(const std::vector<int64_t>& sizes, const std::vector<Attrs>& made,
+             Program& program) const;
 };
 
 // Adds the sizes in which the programs differ to the table; nullopt if they differ in more.

@@ -62,7 +62,7 @@ TEST(CompareSizesTest, KeepsConstantsOfPointwiseArithmetic) {
   std::vector<int64_t> values;
   ASSERT_TRUE(table.At(4, values));
   Program made = low;
-  sizes->Apply(values, made);
+  sizes->Apply(values, sizes->AttrsAt(values), made);
   EXPECT_EQ(made.entry().types, program(4).entry().types);
 }
 

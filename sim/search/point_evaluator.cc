@@ -219,14 +219,14 @@ StatusOr<PointResult> PointEvaluator::Rep::EvaluateShared(const Scenario& scenar
 
 StatusOr<PointResult> PointEvaluator::Rep::EvaluateInFamily(const Scenario& scenario,
                                                             const Batches& batches) {
-  std::vector<int64_t> sizes;
+  BatchValues values;
   if (batches.family == nullptr ||
-      !batches.family->SizesAt(scenario.model.global_batch_size, sizes)) {
+      !batches.family->ValuesAt(scenario.model.global_batch_size, values)) {
     SW_ASSIGN_OR_RETURN(BatchStep step, BuildBatchStep(scenario, scenario.model.global_batch_size));
     return EvaluateStep(scenario, step, *batches.placement);
   }
   SW_ASSIGN_OR_RETURN(const SchedulePolicy policy, ParseSchedulePolicy(scenario.sim.policy));
-  return RunnerOf(batches, policy).Run(scenario, sizes);
+  return RunnerOf(batches, policy).Run(scenario, values);
 }
 
 // The runner of the family; the least recently used one makes room.

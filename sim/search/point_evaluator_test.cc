@@ -187,19 +187,19 @@ TEST(BatchFamilyTest, SpeaksForTheBatchesBetween) {
   ASSERT_TRUE(low.ok() && high.ok());
   const auto family = BatchFamily::Between(*low, *high, scenario->mesh);
   ASSERT_NE(family, nullptr);
-  std::vector<int64_t> sizes;
+  BatchValues values;
   for (int64_t batch = 1; batch <= 64; ++batch) {
-    EXPECT_TRUE(family->SizesAt(batch * devices, sizes)) << batch;
+    EXPECT_TRUE(family->ValuesAt(batch * devices, values)) << batch;
   }
-  EXPECT_FALSE(family->SizesAt(65 * devices, sizes));
-  EXPECT_FALSE(family->SizesAt(devices / 2, sizes));
-  EXPECT_FALSE(family->SizesAt(devices + 1, sizes));  // does not divide over the mesh
+  EXPECT_FALSE(family->ValuesAt(65 * devices, values));
+  EXPECT_FALSE(family->ValuesAt(devices / 2, values));
+  EXPECT_FALSE(family->ValuesAt(devices + 1, values));  // does not divide over the mesh
 
   // The program at another batch, node by node.
   const StatusOr<BatchStep> between = BuildBatchStep(*scenario, 12 * devices);
-  ASSERT_TRUE(between.ok() && family->SizesAt(12 * devices, sizes));
+  ASSERT_TRUE(between.ok() && family->ValuesAt(12 * devices, values));
   Program program = family->program();
-  family->sizes().Apply(sizes, program);
+  family->sizes().Apply(values.sizes, values.attrs, program);
   ASSERT_EQ(program.blocks.size(), between->local.blocks.size());
   for (size_t b = 0; b < program.blocks.size(); ++b) {
     const Block &made = program.blocks[b], &built = between->local.blocks[b];
