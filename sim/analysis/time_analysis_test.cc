@@ -50,7 +50,6 @@ TEST_P(TimeAnalysis, BarsAreTheCausesAndAddUp) {
 
   // What is no kernel's own work is attributed as the causes attribute it.
   std::map<std::string, Duration> causes;
-  Duration optimizer, again;
   for (const CauseTime& entry : result().causes) {
     const Cause& cause = entry.cause;
     if (cause.kind == CauseKind::kCollective || cause.kind == CauseKind::kTransfer) {
